@@ -1,0 +1,1 @@
+"""DeFtunes data platform: one sub-package per stage, one module per entity; `cli` is the edge."""

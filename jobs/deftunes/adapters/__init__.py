@@ -1,0 +1,1 @@
+"""The only users of SDKs: each module wraps one outside system behind a small class or protocol."""

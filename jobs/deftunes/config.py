@@ -1,0 +1,106 @@
+"""Every setting of the platform, each with its default; the only reader of the environment.
+
+A part whose address is unset is embedded: `deftunes.embedded` starts it and fills the address in.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from deftunes.errors import BadUsageError
+from deftunes.failpoints import Failpoint
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseSettings):
+    """Read once by the edge and handed down. Names in the environment carry the prefix `DEFTUNES_`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DEFTUNES_", env_ignore_empty=True, populate_by_name=True, frozen=True, extra="ignore"
+    )
+
+    # Where things are (unset: embedded)
+    home: Path = Field(default=Path(".deftunes"), description="state of the embedded parts, kept between commands")
+    songs_dsn: SecretStr | None = Field(
+        default=None, description="libpq string of the PostgreSQL that holds deftunes.songs"
+    )
+    api_url: str | None = Field(default=None, description="base URL of the Purchase API")
+    api_token: SecretStr | None = Field(default=None, description="bearer token of the Purchase API, if it wants one")
+    warehouse_dsn: SecretStr | None = Field(
+        default=None, description="libpq string of the warehouse; redshift:// for Redshift"
+    )
+    lake: str | None = Field(default=None, pattern=r"^s3://[^/]+(/.*)?$", description="s3://bucket/prefix of the lake")
+    lake_access_key_id: SecretStr | None = Field(
+        default=None, description="key of the lake's S3 where it is not AWS's own"
+    )
+    lake_secret_access_key: SecretStr | None = Field(default=None, description="secret to lake_access_key_id")
+    aws_endpoint_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("AWS_ENDPOINT_URL", "aws_endpoint_url"),
+        description="endpoint of a local AWS",
+    )
+    aws_endpoint_url_s3: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "aws_endpoint_url_s3"),
+        description="endpoint of a local S3",
+    )
+    aws_region: str = Field(
+        default="us-east-1",
+        validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION", "aws_region"),
+        description="region of the lake and the catalog",
+    )
+    dbt_project: Path = Field(default=REPOSITORY / "dbt_modeling", description="folder of the dbt project")
+
+    # What is accepted
+    max_price: Annotated[Decimal, Field(ge=0)] = Field(
+        default=Decimal(2), description="highest price of an item; above: quarantine"
+    )
+    max_rejected: Share = Field(default=0.05, description="share of rejected rows above which a batch is refused")
+    max_shrink: Share = Field(default=0.2, description="share of rows an answer may lack against its landing in use")
+    look_back: Annotated[int, Field(ge=0)] = Field(
+        3, description="days before --start that are read again for sessions"
+    )
+
+    # How sources are asked
+    http_budget: Annotated[float, Field(ge=0)] = Field(
+        default=120.0, description="seconds a failing request is retried"
+    )
+    http_timeout: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="seconds to wait for a connection or the next bytes"
+    )
+    http_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=8, description="requests to the Purchase API at once"
+    )
+    songs_full_after: Annotated[int, Field(ge=1)] = Field(
+        30, description="incremental songs landings between full reads"
+    )
+
+    # Spark and the warehouse
+    spark_memory: str = Field(default="1g", pattern=r"^\d+[mg]$", description="heap of the Spark driver")
+    spark_master: str | None = Field(default=None, description="Spark master; unset: local[*], or what Glue has set")
+    lock_timeout: Annotated[float, Field(ge=0)] = Field(
+        30.0, description="seconds `model` waits for the warehouse lock"
+    )
+
+    failpoint: Failpoint | None = Field(default=None, description="drills only: where to kill this process")
+
+
+def read_settings() -> Settings:
+    """The settings from the environment.
+
+    Raises:
+        BadUsageError: a value cannot be read; names the variable, what was expected and what came.
+
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"DEFTUNES_{str(detail['loc'][0]).upper()}: {detail['msg'].lower()}" for detail in error.errors()
+        )
+        raise BadUsageError(f"a setting cannot be read: {problems}. `deftunes env` lists every setting") from None

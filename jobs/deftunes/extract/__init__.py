@@ -1,0 +1,1 @@
+"""Stage extract: what a source holds, landed as it was sent."""

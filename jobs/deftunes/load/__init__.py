@@ -1,0 +1,1 @@
+"""Stage load: published silver made queryable by the warehouse."""

@@ -1,0 +1,1 @@
+"""Stage model: dbt builds the star schema and the BI views."""

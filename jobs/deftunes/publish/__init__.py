@@ -1,0 +1,1 @@
+"""Stage publish: main moves to a batch that was audited."""

@@ -1,0 +1,1 @@
+"""Stage quality: the batch judged as a whole, on its branch."""
