@@ -3,6 +3,8 @@
 A part whose address is unset is embedded: `deftunes.embedded` starts it and fills the address in.
 """
 
+import os
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -104,3 +106,40 @@ def read_settings() -> Settings:
             f"DEFTUNES_{str(detail['loc'][0]).upper()}: {detail['msg'].lower()}" for detail in error.errors()
         )
         raise BadUsageError(f"a setting cannot be read: {problems}. `deftunes env` lists every setting") from None
+
+
+def export_aws(settings: Settings) -> None:
+    """Show the embedded AWS to SDKs that read the standard variables themselves (boto3, the JVM's)."""
+    exported = {
+        "AWS_ENDPOINT_URL": settings.aws_endpoint_url,
+        "AWS_ENDPOINT_URL_S3": settings.aws_endpoint_url_s3,
+        "AWS_ACCESS_KEY_ID": settings.lake_access_key_id and settings.lake_access_key_id.get_secret_value(),
+        "AWS_SECRET_ACCESS_KEY": settings.lake_secret_access_key and settings.lake_secret_access_key.get_secret_value(),
+        "AWS_REGION": settings.aws_region,
+        "AWS_DEFAULT_REGION": settings.aws_region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    os.environ.update({name: value for name, value in exported.items() if value})
+    # A profile or a session of a real account would win over the keys above, or be sent along with them.
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)
+    # Nor may a proxy be asked for the embedded parts; each library reads one of the two spellings.
+    before = f"{os.environ.get('NO_PROXY', '')},{os.environ.get('no_proxy', '')}"
+    direct = {"127.0.0.1", "localhost", *filter(None, before.split(","))}
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(direct))
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process with `extra`, for a child process."""
+    return {**os.environ, **extra}
+
+
+def export_java(java_home: Path | None) -> None:
+    """Let pyspark start this Java; None leaves the choice to the machine (an image or Glue brings its own)."""
+    if java_home is not None:
+        os.environ["JAVA_HOME"] = str(java_home)
+
+
+def declare_spark_version(version: str) -> None:
+    """PyDeequ wants to be told in the environment, before its import."""
+    os.environ["SPARK_VERSION"] = version

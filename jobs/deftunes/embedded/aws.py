@@ -1,0 +1,92 @@
+"""S3, the Glue catalog and Secrets Manager: MiniStack, served by `aws_server` so that what is acknowledged is kept."""
+
+import signal
+import sys
+from typing import ClassVar
+
+from pydantic import SecretStr
+
+from deftunes import layout
+from deftunes.config import Settings
+from deftunes.embedded.home import Home, Record
+from deftunes.embedded.process import LOOPBACK, answers_http
+from deftunes.embedded.server import Part
+
+BUCKET = "deftunes-lake"
+# MiniStack takes any key; these are the ones its documentation uses.
+KEY = "test"
+
+
+class Aws:
+    """The part `aws`."""
+
+    part: ClassVar[Part] = Part.AWS
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+
+    def prepare(self, home: Home) -> dict[str, str]:
+        """Where it keeps its state."""
+        home.data(self.part).mkdir(mode=0o700, exist_ok=True)
+        return {}
+
+    def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:  # noqa: ARG002
+        """The wrapper around MiniStack."""
+        return [sys.executable, "-P", "-m", "deftunes.embedded.aws_server", str(port)]
+
+    def environment(self, home: Home) -> dict[str, str]:
+        """MiniStack's settings: keep everything, open no other port, leave any Docker engine of this machine alone."""
+        data = home.data(self.part)
+        return {
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(data / "s3"),
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(data / "state"),
+            "SERVICES": "s3,glue,secretsmanager,sts",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "DOCKER_HOST": f"unix://{data / 'no-docker.sock'}",
+            "LOG_LEVEL": "WARNING",
+        }
+
+    def answers(self, record: Record) -> bool:
+        """Whether it serves."""
+        return answers_http(record.port, "/_ministack/health")
+
+    def furnish(self, home: Home, record: Record, settings: Settings) -> None:  # noqa: ARG002
+        """The lake's bucket and the database of silver."""
+        import boto3  # noqa: PLC0415 - half a second, and only on a first start
+        from botocore.config import Config  # noqa: PLC0415
+
+        options = {
+            "endpoint_url": _endpoint(record),
+            "region_name": settings.aws_region,
+            "aws_access_key_id": KEY,
+            "aws_secret_access_key": KEY,
+            "config": Config(proxies={}, s3={"addressing_style": "path"}),
+        }
+        s3 = boto3.client("s3", **options)  # type: ignore[call-overload]
+        # Creating one's own bucket again is a success in us-east-1 and an error everywhere else.
+        if BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+            s3.create_bucket(Bucket=BUCKET)
+        glue = boto3.client("glue", **options)  # type: ignore[call-overload]
+        try:
+            glue.create_database(DatabaseInput={"Name": layout.DATABASE})
+        except glue.exceptions.AlreadyExistsException:
+            return
+
+    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:  # noqa: ARG002
+        """The lake, and the endpoint and keys that go with it."""
+        return {
+            "lake": f"s3://{BUCKET}",
+            "lake_access_key_id": SecretStr(KEY),
+            "lake_secret_access_key": SecretStr(KEY),
+            "aws_endpoint_url": _endpoint(record),
+            "aws_endpoint_url_s3": _endpoint(record),
+        }
+
+    def address(self, record: Record) -> str:
+        """For the AWS CLI: --endpoint-url."""
+        return _endpoint(record)
+
+
+def _endpoint(record: Record) -> str:
+    return f"http://{LOOPBACK}:{record.port}"

@@ -1,0 +1,97 @@
+"""MiniStack behind one promise: what was acknowledged is kept, also when this process is killed.
+
+    request  ->  MiniStack  ->  state saved (temporary file, fsync, rename)  ->  answer
+
+MiniStack keeps the bodies of S3 objects as they come, but the Glue catalog, secrets and buckets only at a clean stop.
+Here the service that a mutating call changed is saved before the answer leaves. Handlers run on one event loop, and a
+save runs on it too, so no two saves cross.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from ministack import app as ministack
+from ministack.core import persistence
+
+from deftunes.embedded.process import LOOPBACK
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_TARGETS = {"AWSGlue": "glue", "secretsmanager": "secretsmanager"}
+_READING = ("Get", "BatchGet", "List", "Describe", "Search", "Query", "Validate")
+_SECONDS_TO_FINISH = 3.0
+
+
+async def durable(scope: Scope, receive: Receive, send: Send) -> None:
+    """MiniStack's application, each change saved before it is acknowledged."""
+    service = changed_service(scope) if scope["type"] == "http" else None
+    if service is None:
+        await ministack.app(scope, receive, send)
+        return
+
+    async def save_then_send(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] < 300:  # noqa: PLR2004
+            save(service)
+        await send(message)
+
+    await ministack.app(scope, receive, save_then_send)
+
+
+def changed_service(scope: Scope) -> str | None:
+    """The service whose saved state a request changes, or None. Objects of S3 are not part of that state."""
+    headers = dict(scope["headers"])
+    target, _, operation = headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")
+    service = _TARGETS.get(target)
+    if service:
+        return None if operation.startswith(_READING) else service
+    is_bucket = scope["path"].strip("/") != "" and "/" not in scope["path"].strip("/")
+    return "s3" if is_bucket and scope["method"] in {"PUT", "DELETE"} else None
+
+
+def save(service: str) -> None:
+    """Write a service's state as MiniStack reads it at its start. Raises where MiniStack would only log."""
+    state = {
+        "__ministack_format__": persistence._state_format_version(service),
+        "payload": ministack._build_persistence_save_dict()[service](),
+    }
+    folder = Path(persistence.STATE_DIR)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = folder / f"{service}.json.new"
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(state, file, default=persistence._json_default)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / f"{service}.json")
+
+
+async def _serve(port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    async def stopped() -> None:
+        await stop.wait()
+
+    config = Config()
+    config.bind = [f"{LOOPBACK}:{port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = _SECONDS_TO_FINISH
+    config.loglevel = "WARNING"
+    await serve(durable, config, shutdown_trigger=stopped)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(_serve(int(sys.argv[1])))

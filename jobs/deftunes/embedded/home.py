@@ -1,0 +1,117 @@
+"""DEFTUNES_HOME: where the embedded parts keep their data, their logs and the record of what runs.
+
+<part>/       data            log/<part>.log    output
+run/<part>    the record      lock              held while parts are started or stopped
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from deftunes.embedded.process import Process
+from deftunes.errors import DeftunesError, RetriableError
+
+_LOCK_SECONDS = 120.0
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a part: its last process, its port, and whether its first-time set-up is behind it."""
+
+    process: Process
+    port: int
+    is_furnished: bool = False
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+class Home:
+    """One DEFTUNES_HOME.
+
+    Raises:
+        DeftunesError: it cannot be made or written.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Absolute: the parts outlive the command, and the next command may come from another directory.
+        self.path = path.expanduser().absolute()
+        try:
+            for folder in (self.path, self.path / "run", self.path / "log"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DeftunesError(
+                f"expected a folder to keep the embedded parts in, got {error.strerror} for {error.filename}. "
+                "Set DEFTUNES_HOME to a folder that can be written"
+            ) from error
+
+    def data(self, part: str) -> Path:
+        """Where a part keeps its data."""
+        return self.path / part
+
+    def log(self, part: str) -> Path:
+        """Where a part's output goes."""
+        return self.path / "log" / f"{part}.log"
+
+    def secret(self, name: str) -> Path:
+        """A file that only this user can read."""
+        return self.path / "run" / f"{name}.secret"
+
+    def record(self, part: str) -> Record | None:
+        """The last record of a part, whether or not it still runs; None before its first start."""
+        try:
+            value = json.loads(self._record_path(part).read_bytes())
+            return Record(**{**value, "process": Process(**value["process"])})
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            # A record that cannot be read is as good as none: the part is started anew on what it kept.
+            return None
+
+    def write_record(self, part: str, record: Record) -> None:
+        """Replace the record of a part."""
+        write_whole(self._record_path(part), json.dumps(asdict(record)))
+
+    def furnished(self, part: str, record: Record) -> Record:
+        """Note that the part is set up, not only up."""
+        done = replace(record, is_furnished=True)
+        self.write_record(part, done)
+        return done
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold this home alone: two commands at once start each part once.
+
+        Raises:
+            RetriableError: another command held it for too long.
+
+        """
+        deadline = time.monotonic() + _LOCK_SECONDS
+        # The descriptor is not inherited by the parts, so the lock ends with this process, however it ends.
+        with (self.path / "lock").open("a", encoding="ascii") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise RetriableError(
+                            f"expected to lock {file.name} within {_LOCK_SECONDS:.0f} s, got none: another command "
+                            "starts or stops the embedded parts. Run the command again when it has ended"
+                        ) from None
+                    time.sleep(_POLL_SECONDS)
+            yield
+
+    def _record_path(self, part: str) -> Path:
+        return self.path / "run" / part
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that readers see whole or not at all, readable by this user only."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)

