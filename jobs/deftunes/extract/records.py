@@ -1,0 +1,83 @@
+"""Records of the API on their way to a landing: what makes two of them equal, and the file they are kept in."""
+
+import hashlib
+import zlib
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from deftunes.landing import digest_of
+
+PART = "part-00000.jsonl.gz"
+
+# A number keeps its text: 1.10 is not 1.1, and neither is "1.1".
+_VALUE = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
+_SORTED = msgspec.json.Encoder(order="sorted")
+_BUFFER = 1 << 18
+# Measured on sessions: level 6 makes files 12 % smaller than level 1 and takes 2.5 times as long.
+_GZIP_LEVEL = 1
+_GZIP = zlib.MAX_WBITS | 16
+
+
+def canonical(record: bytes) -> bytes:
+    """The record with keys sorted and without white space: equal bytes for equal content.
+
+    Where a key stands twice the last one counts, as for every reader after us. A record that the decoder refuses
+    (a lone surrogate) is its own canonical form: at worst it lands once more than needed.
+    """
+    try:
+        return _SORTED.encode(_VALUE.decode(record))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return record
+
+
+class RecordFile:
+    """Gzip JSON Lines: each record as sent, one a line. Equal records in equal order make equal bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("wb")
+        # zlib writes a header without a time, so the bytes do not depend on when they were made.
+        self._gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP)
+        self._lines: list[bytes] = []
+        self._waiting = 0
+        self._digests: list[bytes] = []
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def add(self, record: bytes) -> None:
+        """Append one record."""
+        self._digests.append(hashlib.sha256(canonical(record)).digest())
+        self._lines.append(record)
+        self._waiting += len(record)
+        self.rows += 1
+        if self._waiting >= _BUFFER:
+            self._flush()
+
+    def close(self) -> str:
+        """Finish the file; returns the digest of its records, whatever their order."""
+        self._flush()
+        self._file.write(self._gzip.flush())
+        self._file.close()
+        digest = digest_of(self._digests)
+        self._digests.clear()
+        return digest
+
+    def _flush(self) -> None:
+        if self._lines:
+            self._lines.append(b"")
+            self._file.write(self._gzip.compress(b"\n".join(self._lines)))
+            self._lines.clear()
+            self._waiting = 0
+
+    def files(self) -> tuple[tuple[Path, int], ...]:
+        """As `Draft.files` wants it: no rows need no object."""
+        return ((self._path, self.rows),) if self.rows else ()

@@ -1,0 +1,53 @@
+"""Land the users: the whole list as the Purchase API holds it now.
+
+    GET /users  ->  landing/users/snapshot/<extracted_at>-<digest>/part-00000.jsonl.gz + receipt
+
+The interval only names the run. The same list again, in any order, writes nothing; a list that lost too many users is
+refused and the landing before it stays in use.
+"""
+
+import tempfile
+from pathlib import Path
+
+from deftunes import layout
+from deftunes.adapters.http import PurchaseApi
+from deftunes.extract.landed import Landed, refuse_shrunk, units_of
+from deftunes.extract.records import PART, RecordFile
+from deftunes.interval import Interval
+from deftunes.landing import Draft, Landings
+
+
+def land_users(
+    api: PurchaseApi, landings: Landings, interval: Interval, *, max_shrink: float, accept_shrink: bool = False
+) -> Landed:
+    """Land the list of users.
+
+    Raises:
+        RefusedError: the list shrank by more than the share `max_shrink`.
+        RetriableError: the API was away or broke off.
+        DeftunesError: the API refused, or sent something else than records.
+
+    """
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        api.users() as answer,
+        RecordFile(Path(folder) / PART) as file,
+    ):
+        for record in answer.records():
+            file.add(record)
+        digest = file.close()
+        in_use = landings.in_use(layout.SNAPSHOT)
+        refuse_shrunk(
+            landings.entity,
+            interval,
+            had=in_use.rows if in_use else 0,
+            came=file.rows,
+            max_shrink=max_shrink,
+            accept_shrink=accept_shrink,
+        )
+        draft = Draft(layout.SNAPSHOT, answer.extracted_at, digest, file.rows, file.files(), answer.requests)
+        receipt, new = landings.commit(draft, interval)
+    written, unchanged = units_of([(receipt, new)])
+    return Landed(
+        landings.entity, interval, receipt.extracted_at, written, unchanged, file.rows, answer.bytes, answer.tries
+    )
