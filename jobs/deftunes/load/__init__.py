@@ -1,1 +1,5 @@
-"""Stage load: published silver made queryable by the warehouse."""
+"""The stage `load`: silver's `main` into the warehouse, only what changed."""
+
+from deftunes.load.stage import Loaded, load
+
+__all__ = ["Loaded", "load"]

@@ -1,0 +1,101 @@
+"""The warehouse: PostgreSQL on a laptop, Redshift on AWS, one small surface over both drivers.
+
+    query      one read-only question
+    hold       a connection that holds the warehouse lock: exclusive for `model`, shared for `load`
+
+The lock lives in the server and belongs to a connection, so a killed process never leaves it behind. `load` takes it
+shared: what `model` reads does not move while it builds. Drivers are imported when they are first used, because
+`deftunes query` has two seconds in all.
+"""
+
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+Row = tuple[Any, ...]
+
+
+class Dialect(StrEnum):
+    """Which SQL the warehouse speaks; the value is the dbt adapter's name."""
+
+    POSTGRES = "postgres"
+    REDSHIFT = "redshift"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query returned."""
+
+    columns: tuple[str, ...]
+    rows: list[Row]
+
+
+class Session(Protocol):
+    """A connection under the lock. Statements run inside `transaction()` and nowhere else."""
+
+    dialect: ClassVar[Dialect]
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing; refuses to begin once the lock is lost.
+
+        Raises:
+            RetriableError: the server or the lock is gone; nothing of this transaction was kept.
+        """
+        ...
+
+    def run(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """One statement; placeholders are `%s`."""
+        ...
+
+    def copy(self, sql: str, stream: io.RawIOBase) -> None:
+        """COPY ... FROM STDIN, read from `stream` piece by piece."""
+        ...
+
+
+class Warehouse(Protocol):
+    """What the stages and the edge need of a warehouse."""
+
+    dialect: ClassVar[Dialect]
+
+    def query(self, sql: str) -> Answer:
+        """Ask one question, in a transaction that can write nothing.
+
+        Raises:
+            DeftunesError: the SQL is refused.
+            RetriableError: the server does not answer.
+        """
+        ...
+
+    def hold(self, *, exclusive: bool) -> AbstractContextManager[Session]:
+        """Wait for the warehouse lock and hold it.
+
+        Raises:
+            RetriableError: somebody else held it for longer than the lock timeout.
+        """
+        ...
+
+    def dbt_environment(self) -> dict[str, str]:
+        """The variables that profiles.yml and the driver under dbt read. Holds the password: never log it."""
+        ...
+
+
+def open_warehouse(dsn: str, *, lock_timeout: float = 30.0) -> Warehouse:
+    """The warehouse behind `dsn`: `redshift://user:password@host:port/database`, or any libpq string, passed as is.
+
+    Nothing is connected yet. `lock_timeout` is in seconds.
+    """
+    if dsn.startswith("redshift://"):
+        from deftunes.adapters.warehouse_redshift import RedshiftWarehouse  # noqa: PLC0415 - see the module's head
+
+        return RedshiftWarehouse(dsn, lock_timeout)
+    from deftunes.adapters.warehouse_postgres import PostgresWarehouse  # noqa: PLC0415 - see the module's head
+
+    return PostgresWarehouse(dsn, lock_timeout)
+
+
+def stripped(sql: str) -> str:
+    """One statement without its closing semicolon."""
+    return sql.strip().rstrip(";")

@@ -1,0 +1,152 @@
+"""Redshift as the warehouse, by redshift-connector."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import redshift_connector
+from redshift_connector.error import Error, InterfaceError, OperationalError
+
+from deftunes import layout
+from deftunes.adapters.warehouse import Answer, Dialect, Row, Session, stripped
+from deftunes.errors import BadUsageError, DeftunesError, RetriableError
+
+if TYPE_CHECKING:
+    from redshift_connector.core import Connection
+
+_PORT = 5439
+_LOCK_TABLE = f"{layout.CONTROL_SCHEMA}.lock"
+_CANCELLED = "57014"  # query_canceled: the statement timeout
+
+
+class RedshiftWarehouse:
+    """See `deftunes.adapters.warehouse.Warehouse`.
+
+    Redshift has no advisory locks: the lock is a table, locked in a transaction that stays open on a connection of
+    its own. It has no shared mode either, so a `load` waits for another one; there it copies nothing and is brief.
+    """
+
+    dialect: ClassVar[Dialect] = Dialect.REDSHIFT
+
+    def __init__(self, dsn: str, lock_timeout: float) -> None:
+        parts = urlsplit(dsn)
+        if not (parts.hostname and parts.username and parts.path.strip("/")):
+            raise BadUsageError(
+                "expected DEFTUNES_WAREHOUSE_DSN as redshift://user:password@host:5439/database, got a part missing"
+            )
+        self._parameters: dict[str, Any] = {
+            "host": parts.hostname,
+            "port": parts.port or _PORT,
+            "user": unquote(parts.username),
+            "password": unquote(parts.password or ""),
+            "database": unquote(parts.path.strip("/")),
+            **{key: value for key, value in parse_qsl(parts.query) if key in {"sslmode", "application_name"}},
+        }
+        self._lock_timeout = lock_timeout
+
+    def query(self, sql: str) -> Answer:
+        """Ask one question; see the protocol."""
+        with closing(self._connect()) as connection, _translated("the query"):
+            connection.autocommit = True  # or the driver begins a transaction of its own, one that can write
+            cursor = connection.cursor()
+            cursor.execute("begin read only")
+            cursor.execute(stripped(sql))
+            if cursor.description is None:
+                return Answer((), [])
+            return Answer(
+                tuple(str(column[0]) for column in cursor.description), [tuple(row) for row in cursor.fetchall()]
+            )
+
+    @contextmanager
+    def hold(self, *, exclusive: bool) -> Iterator[Session]:  # noqa: ARG002 - every lock is exclusive here
+        """Wait for the lock and hold it; see the protocol."""
+        with closing(self._connect()) as holder, closing(self._connect()) as worker:
+            self._lock(holder)
+            yield _RedshiftSession(holder, worker)
+
+    def dbt_environment(self) -> dict[str, str]:
+        """What dbt and its driver read; see the protocol."""
+        return {
+            "DEFTUNES_WAREHOUSE_HOST": self._parameters["host"],
+            "DEFTUNES_WAREHOUSE_PORT": str(self._parameters["port"]),
+            "DEFTUNES_WAREHOUSE_DATABASE": self._parameters["database"],
+            "DEFTUNES_WAREHOUSE_USER": self._parameters["user"],
+            "DBT_ENV_SECRET_WAREHOUSE_PASSWORD": self._parameters["password"],
+        }
+
+    def _connect(self) -> "Connection":
+        try:
+            return redshift_connector.connect(**self._parameters, tcp_keepalive=True)
+        except (Error, OSError) as error:
+            if "authentication failed" in str(error):
+                raise DeftunesError("the warehouse refused the login. Check DEFTUNES_WAREHOUSE_DSN") from None
+            raise RetriableError(
+                f"expected Redshift to answer at {self._parameters['host']}:{self._parameters['port']}, got "
+                f"{type(error).__name__}: {error}. Run the command again"
+            ) from error
+
+    def _lock(self, holder: "Connection") -> None:
+        cursor = holder.cursor()
+        with _translated("the warehouse lock"):
+            cursor.execute(f"create schema if not exists {layout.CONTROL_SCHEMA}")
+            cursor.execute(f"create table if not exists {_LOCK_TABLE} (held boolean)")
+            holder.commit()
+            # A session setting: a transaction that waits for a lock is cancelled with its statement.
+            cursor.execute(f"set statement_timeout to {max(1, int(self._lock_timeout * 1000))}")
+            try:
+                cursor.execute(f"lock {_LOCK_TABLE}")
+            except Error as error:
+                if _CANCELLED not in str(error):
+                    raise
+                raise RetriableError(
+                    f"expected the warehouse lock within {self._lock_timeout:g} s, got none: another `load` or `model` "
+                    "holds it. Run the command again when that has ended"
+                ) from error
+            cursor.execute("set statement_timeout to 0")
+
+
+class _RedshiftSession:
+    dialect: ClassVar[Dialect] = Dialect.REDSHIFT
+
+    def __init__(self, holder: "Connection", worker: "Connection") -> None:
+        self._holder = holder
+        self._worker = worker
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _translated("the transaction"):
+            self._holder.cursor().execute("select 1")  # fails once the connection, and with it the lock, is gone
+            try:
+                yield
+                self._worker.commit()
+            except BaseException:
+                self._worker.rollback()
+                raise
+
+    def run(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        cursor = self._worker.cursor()
+        cursor.execute(sql, tuple(parameters)) if parameters else cursor.execute(sql)
+        return [] if cursor.description is None else [tuple(row) for row in cursor.fetchall()]
+
+    def copy(self, sql: str, stream: io.RawIOBase) -> None:  # noqa: ARG002 - the protocol's signature
+        raise AssertionError("Redshift reads silver through its external schema; nothing is copied")
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Turn the driver's errors into ours: refused for good, or worth another try."""
+    try:
+        yield
+    except (InterfaceError, OperationalError, OSError) as error:
+        raise RetriableError(
+            f"the warehouse broke off {what}: {error}. Nothing of it was kept; run the command again"
+        ) from error
+    except Error as error:
+        if "1023" in str(error):  # serializable isolation violation
+            raise RetriableError(f"the warehouse gave {what} up: {error}. Run the command again") from error
+        raise DeftunesError(f"the warehouse refused {what}: {error}") from error

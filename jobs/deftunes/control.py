@@ -1,0 +1,99 @@
+"""The platform's book-keeping inside the warehouse: what is loaded, and what gold does not show yet.
+
+    deftunes_control.loaded    one row per entity: the silver snapshot that the warehouse holds
+    deftunes_control.changed   what was loaded, or asked for, and is not modelled yet
+
+`load` notes its changes in the transaction that brings them. `model` takes everything noted, and forgets it when gold
+shows it; killed before that, the next `model` finds the notes again and does the work once more. So gold never misses
+a change, whichever interval is modelled after it.
+"""
+
+from dataclasses import dataclass
+
+from deftunes import layout
+from deftunes.adapters.warehouse import Dialect, Session
+from deftunes.entities import Entity
+
+LOADED = f"{layout.CONTROL_SCHEMA}.loaded"
+CHANGED = f"{layout.CONTROL_SCHEMA}.changed"
+ARTISTS = "artists"  # noted beside the entities: a dimension of its own, made of songs and sales
+EVERYTHING = "*"  # the unit that stands for all of an entity: a first load, or silver was set back
+
+# The second number of a two-number advisory lock never meets the one-number lock that sessions hold.
+_SERIALIZE = "select pg_advisory_xact_lock(hashtext('deftunes_control'), 0)"
+_TABLES = (
+    f"create table if not exists {LOADED} (entity varchar(16) not null primary key, snapshot_id bigint, "
+    "batch_id varchar(16))",
+    # unit: an ISO day of sessions, a track_id, a user_id, an artist_id, or '*'. since: from when on a user's sales
+    # may belong to another version of him.
+    f"create table if not exists {CHANGED} (entity varchar(16) not null, unit varchar(64) not null, "
+    "since timestamp with time zone)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The silver snapshot that the warehouse holds."""
+
+    snapshot_id: int
+    batch_id: str | None
+
+
+def prepare(session: Session) -> None:
+    """Make the tables where they are missing; writes nothing where they are there."""
+    with session.transaction():
+        present = session.run(
+            "select count(*) from information_schema.tables "
+            "where table_schema = %s and table_name in ('loaded', 'changed')",
+            (layout.CONTROL_SCHEMA,),
+        )
+    if present[0][0] == len(_TABLES):
+        return
+    with session.transaction():
+        serialize(session)
+        session.run(f"create schema if not exists {layout.CONTROL_SCHEMA}")
+        for statement in _TABLES:
+            session.run(statement)
+        for entity in Entity:
+            session.run(
+                f"insert into {LOADED} (entity) select %s where not exists (select 1 from {LOADED} where entity = %s)",
+                (entity.value, entity.value),
+            )
+
+
+def serialize(session: Session) -> None:
+    """One at a time until the transaction ends: two first loads at once would race for a schema's name."""
+    if session.dialect is Dialect.POSTGRES:  # elsewhere the warehouse lock is exclusive anyway
+        session.run(_SERIALIZE)
+
+
+def loaded(session: Session, entity: Entity, *, lock: bool = False) -> Loaded | None:
+    """What the warehouse holds of an entity. `lock` keeps the row until the transaction ends: two loads queue."""
+    lock_clause = " for update" if lock and session.dialect is Dialect.POSTGRES else ""
+    rows = session.run(f"select snapshot_id, batch_id from {LOADED} where entity = %s{lock_clause}", (entity.value,))
+    if not rows or rows[0][0] is None:
+        return None
+    return Loaded(*rows[0])
+
+
+def set_loaded(session: Session, entity: Entity, state: Loaded) -> None:
+    """Note which snapshot the warehouse holds from this transaction on."""
+    session.run(
+        f"update {LOADED} set snapshot_id = %s, batch_id = %s where entity = %s",
+        (state.snapshot_id, state.batch_id, entity.value),
+    )
+
+
+def note(session: Session, entity: Entity, units: list[str]) -> None:
+    """Note units as not modelled yet; again is harmless."""
+    for begin in range(0, len(units), 500):
+        part = units[begin : begin + 500]
+        session.run(
+            f"insert into {CHANGED} (entity, unit) values " + ", ".join(["(%s, %s)"] * len(part)),
+            [value for unit in part for value in (entity.value, unit)],
+        )
+
+
+def forget(session: Session) -> None:
+    """Gold shows everything noted."""
+    session.run(f"delete from {CHANGED}")

@@ -1,0 +1,117 @@
+"""What changed in a silver table since the snapshot that the warehouse holds.
+
+    main's head -> parent -> ... -> loaded snapshot        the batches between them, and what each replaced
+
+Read from metadata and batch manifests alone, so it costs the change and not the table.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from pyiceberg.manifest import ManifestContent
+from pyiceberg.table import FileScanTask, Table
+from pyiceberg.table.snapshots import Operation, Snapshot
+
+from deftunes import layout
+from deftunes.adapters.lake import JsonObject, Lake
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError
+from deftunes.landing import Landings
+
+BATCH_ID = "batch_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """From the loaded snapshot to `head`. `everything`: the loaded one is no ancestor, or there is none.
+
+    `days` are the UTC days of sessions that were replaced, `instants` the `effective_from` of users that were.
+    """
+
+    head: int
+    batch_id: str | None
+    everything: bool
+    snapshots: frozenset[int] = frozenset()
+    batches: frozenset[str] = frozenset()
+    days: frozenset[date] = frozenset()
+    instants: frozenset[datetime] = frozenset()
+
+
+def changes_since(table: Table, loaded: int | None, entity: Entity, lake: Lake) -> Changes | None:
+    """The changes of `main` after `loaded`; None before the first batch and where nothing changed.
+
+    Raises:
+        DeftunesError: a batch has no manifest.
+    """
+    head = table.current_snapshot()
+    if head is None or head.snapshot_id == loaded:
+        return None
+    newer: list[Snapshot] = []
+    snapshot: Snapshot | None = head
+    while snapshot is not None and snapshot.snapshot_id != loaded:
+        newer.append(snapshot)
+        parent = snapshot.parent_snapshot_id
+        snapshot = None if parent is None else table.metadata.snapshot_by_id(parent)
+    batch_id = next((batch for batch in map(_batch_of, newer) if batch), None)
+    # A compaction moves rows and changes none; any other nameless write is nobody's batch, so nothing is known of it.
+    nameless = any(_batch_of(each) is None and not _is_compaction(each) for each in newer)
+    if snapshot is None or nameless:
+        return Changes(head.snapshot_id, batch_id, everything=True)
+    batches = frozenset(batch for batch in map(_batch_of, newer) if batch)
+    manifests = [_manifest(lake, entity, batch) for batch in sorted(batches)]
+    return Changes(
+        head.snapshot_id,
+        batch_id,
+        everything=False,
+        snapshots=frozenset(each.snapshot_id for each in newer),
+        batches=batches,
+        days=frozenset(day for manifest in manifests for day in _days(manifest)),
+        instants=frozenset(_instants(manifests, lake)) if entity is Entity.USERS else frozenset(),
+    )
+
+
+def new_files(table: Table, changes: Changes) -> Iterator[FileScanTask]:
+    """The data files that the changes wrote: the only ones that can hold their rows."""
+    head = table.metadata.snapshot_by_id(changes.head)
+    assert head is not None
+    written = {
+        entry.data_file.file_path
+        for manifest in head.manifests(table.io)
+        # A manifest older than the changes cannot name their files; a merged one is new and names old files too.
+        if manifest.content == ManifestContent.DATA and manifest.added_snapshot_id in changes.snapshots
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+        if entry.snapshot_id in changes.snapshots
+    }
+    return (task for task in table.scan().plan_files() if task.file.file_path in written)
+
+
+def _batch_of(snapshot: Snapshot) -> str | None:
+    return snapshot.summary.additional_properties.get(BATCH_ID) if snapshot.summary else None
+
+
+def _is_compaction(snapshot: Snapshot) -> bool:
+    return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
+
+
+def _manifest(lake: Lake, entity: Entity, batch_id: str) -> JsonObject:
+    key = layout.batch_key(entity, batch_id)
+    manifest = lake.get_json(key)
+    if manifest is None:
+        raise DeftunesError(
+            f"{entity}: expected the manifest of batch {batch_id} at {lake.uri(key)}, got nothing. "
+            f"Run `deftunes transform {entity}` again for its interval"
+        )
+    return manifest
+
+
+def _days(manifest: JsonObject) -> Iterator[date]:
+    for day in manifest.get("days", ()):
+        yield date.fromisoformat(day)
+
+
+def _instants(manifests: list[JsonObject], lake: Lake) -> Iterator[datetime]:
+    landings = Landings(lake, Entity.USERS)
+    for manifest in manifests:
+        for folder in manifest["landings"].values():
+            yield landings.read(folder).extracted_at

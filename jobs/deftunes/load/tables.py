@@ -1,0 +1,120 @@
+"""Silver's tables as PostgreSQL tables: their statements, keys and indexes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyiceberg.schema import Schema
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IcebergType,
+    IntegerType,
+    LongType,
+    StringType,
+    TimestampType,
+    TimestamptzType,
+)
+
+from deftunes import layout
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError
+from deftunes.transform import schema
+
+_TYPES: dict[type[IcebergType], str] = {
+    BooleanType: "boolean",
+    DateType: "date",
+    DoubleType: "double precision",
+    FloatType: "real",
+    IntegerType: "integer",
+    LongType: "bigint",
+    StringType: "text",
+    TimestampType: "timestamp without time zone",
+    TimestamptzType: "timestamp with time zone",
+}
+# The same types in the words of silver's declaration; decimal(p,s) needs no translation.
+_DECLARED = {
+    "bigint": "bigint",
+    "boolean": "boolean",
+    "double": "double precision",
+    "int": "integer",
+    "string": "text",
+    "timestamp": "timestamp with time zone",
+}
+KEYS: dict[Entity, tuple[str, ...]] = {
+    Entity.SONGS: ("track_id",),
+    Entity.USERS: ("user_id", "effective_from"),
+    Entity.SESSIONS: ("session_id", "item_number"),
+}
+# What load deletes by and the models look up by: without one of these a day's run would read the whole history.
+_INDEXES: dict[Entity, tuple[tuple[str, ...], ...]] = {
+    Entity.SONGS: (("artist_id",),),
+    Entity.USERS: (("effective_from",),),
+    Entity.SESSIONS: (
+        ("session_start_time",),
+        ("user_id", "session_start_time"),
+        ("track_id", "session_start_time"),
+        ("artist_id", "session_start_time"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a silver table, and its type in PostgreSQL."""
+
+    name: str
+    type: str
+
+
+def columns_of(silver: Schema, entity: Entity) -> tuple[Column, ...]:
+    """The columns of a silver table.
+
+    Raises:
+        DeftunesError: a column's type has no counterpart here.
+    """
+    return tuple(Column(field.name, _type(field.field_type, entity, field.name)) for field in silver.fields)
+
+
+def table_name(entity: Entity) -> str:
+    """The qualified name in the warehouse."""
+    return f"{layout.DATABASE}.{entity}"
+
+
+def quoted(columns: Sequence[str]) -> str:
+    """Column names as a list in a statement."""
+    return ", ".join(f'"{name}"' for name in columns)
+
+
+def create_statement(entity: Entity) -> str:
+    """The statement that creates the table as declared, without keys and indexes: those come after the first copy."""
+    body = ", ".join(
+        f'"{column.name}" {_DECLARED.get(column.type, column.type)}' for column in schema.TABLES[entity].columns
+    )
+    return f"create table if not exists {table_name(entity)} ({body})"
+
+
+def index_statements(entity: Entity) -> dict[str, str]:
+    """By name, the statements that create the table's indexes."""
+    return {
+        f"{entity}_key": f"alter table {table_name(entity)} add constraint {entity}_key "
+        f"primary key ({quoted(KEYS[entity])})",
+        **{
+            (name := f"{entity}_by_{columns[0]}"): f"create index {name} on {table_name(entity)} ({quoted(columns)})"
+            for columns in _INDEXES[entity]
+        },
+    }
+
+
+def _type(kind: IcebergType, entity: Entity, name: str) -> str:
+    if isinstance(kind, DecimalType):
+        return f"numeric({kind.precision},{kind.scale})"
+    try:
+        return _TYPES[type(kind)]
+    except KeyError:
+        raise DeftunesError(
+            f"{entity}: expected column {name} of a plain type, got {kind}. Change silver's schema, or teach "
+            "deftunes.load.tables that type"
+        ) from None
