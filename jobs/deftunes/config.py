@@ -4,6 +4,7 @@ A part whose address is unset is embedded: `deftunes.embedded` starts it and fil
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -134,10 +135,11 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **extra}
 
 
-def export_java(java_home: Path | None) -> None:
-    """Let pyspark start this Java; None leaves the choice to the machine (an image or Glue brings its own)."""
+def export_spark_runtime(java_home: Path | None) -> None:
+    """Let pyspark start this Java, and this very Python as its workers; None: the image or Glue brings its own."""
     if java_home is not None:
         os.environ["JAVA_HOME"] = str(java_home)
+        os.environ["PYSPARK_PYTHON"] = sys.executable
 
 
 def declare_spark_version(version: str) -> None:

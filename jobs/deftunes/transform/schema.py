@@ -1,4 +1,4 @@
-"""Silver's tables: columns, types, keys and partitions, as data. Spark creates them, load and dbt are checked against them.
+"""Silver's tables as data: columns, types, keys, partitions. Spark creates them; load and dbt are held against them.
 
 Types are Iceberg's as Spark SQL writes them; `timestamp` is Iceberg's timestamptz (UTC).
 """
@@ -160,7 +160,7 @@ TABLES = {table.name: table for table in (SONGS, USERS, SESSIONS, QUARANTINE, QU
 def create_statement(table: Table, catalog: str) -> str:
     """The statement that creates `table` if it is missing."""
     columns = ", ".join(
-        f"{column.name} {column.type}{' NOT NULL' if column.required else ''} COMMENT '{column.comment.replace(chr(39), chr(39) * 2)}'"
+        f'{column.name} {column.type}{" NOT NULL" * column.required} COMMENT "{column.comment}"'
         for column in table.columns
     )
     partitions = f" PARTITIONED BY ({', '.join(table.partitioned_by)})" if table.partitioned_by else ""

@@ -1,0 +1,206 @@
+"""Batches: the landings in use that one run brings to `main`, named by what they are made of.
+
+    landings in use + rules + what main holds  ->  batch id (a hash, never random)
+
+So a run after a kill finds its own batch again, content that goes A, B, A is three batches, and "nothing new" means
+that `main` holds these landings under these rules now. What main holds is known without reading rows: the newest
+batch of main is named in its snapshot's summary, its manifest says which landings it brought, and for events a small
+marker per day says the same of all earlier batches. Markers are written after main has moved; until then the
+manifest of main's newest batch stands in for them, so no kill can come between.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Self
+
+from deftunes import layout
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError
+from deftunes.interval import Interval
+from deftunes.landing import Landings, Receipt
+
+if TYPE_CHECKING:
+    from deftunes.adapters.catalog import Refs
+    from deftunes.adapters.lake import JsonObject, Lake
+
+_HEAD = "head"
+_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a batch is made of and what judging its records found. Written before its branch, never changed."""
+
+    entity: Entity
+    batch_id: str
+    interval: Interval
+    landings: dict[str, str]  # unit -> landing folder
+    rules: str
+    parent: str | None
+    days: tuple[date, ...] = ()  # events: the days whose rows the batch replaces
+    joined: tuple[date, ...] = ()  # of these, the ones outside the interval
+    shares: dict[str, list[str]] = field(default_factory=dict)  # day -> days that hold a session it holds too
+    conflicts: int = 0  # keys with several different records in one landing
+    received: int = 0
+    rejected: int = 0
+    released: tuple[str, ...] = ()  # records in quarantine that these rules accept
+
+    def to_json(self) -> "JsonObject":
+        """As stored."""
+        return {
+            **asdict(self),
+            "interval": [self.interval.start.isoformat(), self.interval.end.isoformat()],
+            "days": [day.isoformat() for day in self.days],
+            "joined": [day.isoformat() for day in self.joined],
+        }
+
+    @classmethod
+    def from_json(cls, value: "JsonObject") -> Self:
+        """The inverse of `to_json`."""
+        start, end = map(date.fromisoformat, value["interval"])
+        return cls(
+            **{
+                **value,
+                "entity": Entity(value["entity"]),
+                "interval": Interval(start, end),
+                "days": tuple(map(date.fromisoformat, value["days"])),
+                "joined": tuple(map(date.fromisoformat, value["joined"])),
+                "released": tuple(value["released"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One run's work for one entity. `pending` are the units that `main` does not hold; none: nothing new."""
+
+    entity: Entity
+    id: str
+    interval: Interval
+    landings: dict[str, Receipt]  # in use, by unit
+    pending: tuple[str, ...]
+    shared_days: frozenset[date]  # days that hold sessions which pending days held too
+    rules: str
+    base: int | None  # main's snapshot
+    held: Manifest | None  # main's newest batch
+
+    @property
+    def branch(self) -> str:
+        """The branch it is audited on."""
+        return layout.branch(self.id)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether `main` holds all of it already."""
+        return not self.pending
+
+
+def plan_batch(
+    lake: "Lake", refs: "Refs", entity: Entity, interval: Interval, days: Sequence[date], rules: str
+) -> Batch:
+    """The batch of `entity` for `days` of `interval` (a snapshot has no days), against what `main` holds now.
+
+    Raises:
+        DeftunesError: something asked for has not been landed.
+    """
+    landings = _landings_in_use(Landings(lake, entity), interval, days)
+    held = held_manifest(lake, refs, entity)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        markers = dict(zip(landings, pool.map(lambda unit: _marker(lake, entity, held, unit), landings), strict=True))
+    pending = tuple(
+        unit
+        for unit, receipt in landings.items()
+        if (markers[unit].get("landing"), markers[unit].get("rules")) != (receipt.key, rules)
+    )
+    shared = frozenset(date.fromisoformat(day) for unit in pending for day in markers[unit].get("shares", ()))
+    parent = held.batch_id if held else None
+    digests = sorted((unit, receipt.digest) for unit, receipt in landings.items())
+    batch_id = hashlib.sha256(json.dumps([entity, str(interval), digests, rules, parent]).encode()).hexdigest()[:16]
+    return Batch(entity, batch_id, interval, landings, pending, shared, rules, refs.main, held)
+
+
+def held_manifest(lake: "Lake", refs: "Refs", entity: Entity) -> Manifest | None:
+    """The manifest of the newest batch that `main` holds."""
+    batch_id = refs.batch_of(refs.main)
+    return read_manifest(lake, entity, batch_id) if batch_id else None
+
+
+def read_manifest(lake: "Lake", entity: Entity, batch_id: str) -> Manifest:
+    """The manifest of a batch.
+
+    Raises:
+        DeftunesError: it is gone; the lake was changed by hand.
+    """
+    value = lake.get_json(layout.batch_key(entity, batch_id))
+    if value is None:
+        raise DeftunesError(
+            f"expected the manifest of batch {batch_id} at {lake.uri(layout.batch_key(entity, batch_id))}, found none: "
+            "was the lake changed by hand? Restore the object (the bucket is versioned)"
+        )
+    return Manifest.from_json(value)
+
+
+def write_manifest(lake: "Lake", manifest: Manifest) -> None:
+    """Keep a batch's manifest; the same batch writes the same bytes."""
+    lake.put_json(layout.batch_key(manifest.entity, manifest.batch_id), manifest.to_json())
+
+
+def is_marked(lake: "Lake", manifest: Manifest) -> bool:
+    """Whether the markers of this batch, main's newest, have all been written."""
+    return lake.get_json(layout.published_key(manifest.entity, _HEAD)) == {"batch_id": manifest.batch_id}
+
+
+def write_markers(lake: "Lake", manifest: Manifest) -> None:
+    """Note for every unit what `main` holds now; the head marker last, so that a half-written set is written again."""
+
+    def write(unit: str) -> None:
+        lake.put_json(layout.published_key(manifest.entity, unit), _marker_of(manifest, unit))
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(write, manifest.landings))
+    lake.put_json(layout.published_key(manifest.entity, _HEAD), {"batch_id": manifest.batch_id})
+
+
+def _landings_in_use(landings: Landings, interval: Interval, days: Sequence[date]) -> dict[str, Receipt]:
+    entity = landings.entity
+    if entity.is_snapshot:
+        receipt = landings.in_use(layout.SNAPSHOT)
+        if receipt is None:
+            raise DeftunesError(
+                f"expected a landing of {entity}, found none; run: "
+                f"deftunes extract {entity} --start {interval.start} --end {interval.end}"
+            )
+        return {layout.SNAPSHOT: receipt}
+    wanted = frozenset(days)
+    found = {
+        unit: receipt
+        for unit, receipt in landings.in_use_between(interval).items()
+        if layout.day_of_unit(unit) in wanted
+    }
+    missing = sorted(day for day in wanted if layout.day_unit(day) not in found)
+    if missing:
+        raise DeftunesError(
+            f"expected a landing of {entity} for each day of {interval}, found none for {len(missing)} of them "
+            f"(first: {missing[0]}); run: deftunes extract {entity} --start {interval.start} --end {interval.end}"
+        )
+    return found
+
+
+def _marker(lake: "Lake", entity: Entity, held: Manifest | None, unit: str) -> "JsonObject":
+    if held and unit in held.landings:
+        return _marker_of(held, unit)
+    return lake.get_json(layout.published_key(entity, unit)) or {}
+
+
+def _marker_of(manifest: Manifest, unit: str) -> "JsonObject":
+    shares = {} if manifest.entity.is_snapshot else {"shares": manifest.shares.get(unit[:10], [])}
+    return {
+        "landing": manifest.landings[unit],
+        "rules": manifest.rules,
+        "batch_id": manifest.batch_id,
+        **shares,
+    }

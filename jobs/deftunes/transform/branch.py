@@ -1,0 +1,99 @@
+"""A batch's branch: cut from main, written once, complete or not there.
+
+    CREATE BRANCH at main's snapshot -> one write -> head carries the batch id
+
+A branch whose head does not carry the batch's id, does not descend from main as it was planned, or was written by
+two runs at once is worth nothing: it is dropped and written again.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pyspark.errors import PySparkException
+
+from deftunes import layout
+from deftunes.adapters.catalog import BATCH_PROPERTY, Refs, batch_id_of, drop_branch, silver_table
+from deftunes.adapters.spark import CATALOG
+from deftunes.errors import RetriableError
+from deftunes.failpoints import Failpoint, reach
+from deftunes.transform.schema import TABLES, create_statement
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import DataFrame, DataFrameWriterV2, SparkSession
+
+    from deftunes.batches import Batch
+
+_WRITER = "app-id"  # Iceberg notes the Spark application in every summary
+
+
+def silver(table: str) -> str:
+    """A silver table's name in Spark SQL."""
+    return f"{CATALOG}.{layout.DATABASE}.{table}"
+
+
+def ensure_tables(spark: "SparkSession", catalog: "Catalog") -> None:
+    """Create what is missing; a column that is new in the schema is added, NULL for the past, without a rewrite."""
+    for name, table in TABLES.items():
+        present = silver_table(catalog, name)
+        if present is None:
+            spark.sql(create_statement(table, CATALOG))
+            continue
+        known = {column.name for column in present.schema().columns}
+        added = [f"{column.name} {column.type}" for column in table.columns if column.name not in known]
+        if added:
+            spark.sql(f"ALTER TABLE {silver(name)} ADD COLUMNS ({', '.join(added)})")
+
+
+def complete_head(refs: Refs, batch: "Batch") -> int | None:
+    """The head of the batch's branch, or None unless it is complete and begins at main as it was planned."""
+    head = refs.head(batch.branch)
+    chain = []
+    for snapshot in refs.ancestors(head):
+        if snapshot.snapshot_id == batch.base:
+            break
+        chain.append(snapshot)
+    else:
+        if batch.base is not None:
+            return None
+    writers = {snapshot.summary.additional_properties.get(_WRITER) for snapshot in chain if snapshot.summary}
+    return head if chain and batch_id_of(chain[0]) == batch.id and len(writers) == 1 else None
+
+
+def write_branch(
+    spark: "SparkSession", catalog: "Catalog", batch: "Batch", write: Callable[[str], None]
+) -> int:
+    """Cut the batch's branch from main and let `write` fill it; returns the snapshot to audit.
+
+    `write` gets the branch's name in Spark SQL; its last commit must be made by `writer_of`.
+
+    Raises:
+        RetriableError: another run took the branch or moved the table meanwhile; nothing was published.
+    """
+    table = silver_table(catalog, batch.entity)
+    assert table is not None
+    drop_branch(table, batch.branch)
+    at_base = f" AS OF VERSION {batch.base}" if batch.base is not None else ""
+    try:
+        spark.sql(f"ALTER TABLE {silver(batch.entity)} CREATE BRANCH {batch.branch}{at_base}")
+        reach(Failpoint.TRANSFORM_AFTER_BRANCH)
+        write(f"{silver(batch.entity)}.branch_{batch.branch}")
+    except Exception as error:
+        # Spark wraps Iceberg's refusal of a commit in many ways; whether the branch is still ours tells them apart.
+        if isinstance(error, PySparkException) or "CommitFailed" in str(error) or "Validation" in str(error):
+            now = Refs(silver_table(catalog, batch.entity))
+            if now.main != batch.base or now.head(batch.branch) is None:
+                raise RetriableError(f"another run changed {batch.entity} meanwhile; nothing was published") from error
+        raise
+    reach(Failpoint.TRANSFORM_AFTER_WRITE)
+    head = complete_head(Refs(silver_table(catalog, batch.entity)), batch)
+    if head is None:
+        raise RetriableError(f"another run wrote to {batch.branch} of {batch.entity} meanwhile; nothing was published")
+    return head
+
+
+def writer_of(rows: "DataFrame", target: str, batch: "Batch") -> "DataFrameWriterV2":
+    """A writer whose commit carries the batch's id; only DataFrame writes can carry it."""
+    writer = rows.writeTo(target).option(f"snapshot-property.{BATCH_PROPERTY}", batch.id)
+    # Key columns are NOT NULL in silver; that no NULL reaches them is what the row rules made sure of.
+    return writer.option("check-nullability", "false")

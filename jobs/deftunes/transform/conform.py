@@ -1,0 +1,214 @@
+"""Typed conforming of one API record: pure Python, no inference, every problem named.
+
+    record text -> typed fields, and what is wrong with them
+
+A field of the wrong type rejects its record (an item's field: that item), never the landing. Unknown fields are
+ignored and named once by the caller. The DQDL row rules judge what this module could type; the same reader of
+instants serves extract, so no record is readable for one stage and not for the other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from deftunes.interval import read_instant
+from deftunes.records import content_digest, decode, encode
+
+_CENT = Decimal("0.01")
+_PRICE_LIMIT = Decimal(10) ** 10  # decimal(12,2)
+_DEGREE_LIMIT = Decimal(1000)  # decimal(11,8)
+_DEGREE = Decimal("0.00000001")
+_LOCATION_PARTS = 5
+_MISSING = object()
+
+SESSION_FIELDS = frozenset({"user_id", "session_id", "session_items", "user_agent", "session_start_time"})
+ITEM_FIELDS = frozenset(
+    {"song_id", "song_name", "artist_id", "artist_name", "price", "currency", "liked", "liked_since"}
+)
+USER_FIELDS = frozenset({"user_id", "user_name", "user_lastname", "user_location", "user_since"})
+
+
+@dataclass(slots=True)
+class Judged:
+    """One row to be: its typed values by silver column, and what is wrong with it."""
+
+    values: dict[str, Any]
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Session:
+    """A session and its items. `digest` is over the whole record's content."""
+
+    digest: bytes
+    session: Judged
+    items: list[Judged]
+    unknown_fields: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class User:
+    """A user. `digest` is over the whole record's content."""
+
+    digest: bytes
+    user: Judged
+    unknown_fields: frozenset[str] = frozenset()
+
+
+def conform_session(raw: str) -> Session:
+    """Type one record of `/sessions`; items keep their place as sent, from 1."""
+    value, digest = _read(raw)
+    judged = Judged({})
+    if not isinstance(value, dict):
+        judged.problems.append(_expected("the record", "a JSON object", value))
+        return Session(digest, judged, [])
+    take = _Fields(value, judged)
+    take("session_id", _text)
+    take("user_id", _text)
+    take("user_agent", _text)
+    take("session_start_time", _instant)
+    items = value.get("session_items", _MISSING)
+    if not isinstance(items, list):
+        judged.problems.append(_expected("session_items", "an array", items))
+        items = []
+    unknown = value.keys() - SESSION_FIELDS
+    rows = []
+    for number, item in enumerate(items, 1):
+        rows.append(_conform_item(number, item))
+        if isinstance(item, dict):
+            unknown |= {f"session_items[].{name}" for name in item.keys() - ITEM_FIELDS}
+    return Session(digest, judged, rows, frozenset(unknown))
+
+
+def item_record(raw: str, item_number: int) -> str:
+    """What quarantine keeps of a rejected item: the item, its place, and its session's keys, as JSON."""
+    session = decode(raw)
+    keys = {name: session.get(name) for name in ("session_id", "user_id", "session_start_time")}
+    return encode({**keys, "item_number": item_number, "item": session["session_items"][item_number - 1]}).decode()
+
+
+def _conform_item(number: int, item: Any) -> Judged:
+    judged = Judged({"item_number": number})
+    if not isinstance(item, dict):
+        judged.problems.append(_expected("the item", "a JSON object", item))
+        return judged
+    take = _Fields(item, judged)
+    take("song_id", _text, column="track_id")
+    take("song_name", _text)
+    take("artist_id", _text)
+    take("artist_name", _text)
+    take("price", _price)
+    take("currency", _text)
+    take("liked", _boolean)
+    take("liked_since", _instant)
+    return judged
+
+
+def conform_user(raw: str) -> User:
+    """Type one record of `/users`."""
+    value, digest = _read(raw)
+    judged = Judged({})
+    if not isinstance(value, dict):
+        judged.problems.append(_expected("the record", "a JSON object", value))
+        return User(digest, judged)
+    take = _Fields(value, judged)
+    take("user_id", _text)
+    take("user_name", _text)
+    take("user_lastname", _text)
+    take("user_since", _instant)
+    location = value.get("user_location", _MISSING)
+    if not isinstance(location, list) or len(location) != _LOCATION_PARTS:
+        judged.problems.append(_expected("user_location", "[latitude, longitude, place, country, timezone]", location))
+    else:
+        names = ("latitude", "longitude", "place_name", "country_code", "timezone")
+        part = _Fields(dict(zip(names, location, strict=True)), judged)
+        for name in names:
+            part(name, _degrees if name in ("latitude", "longitude") else _text)
+            if part.sent[name] is None:
+                judged.problems.append(_expected(name, "text", None))
+    return User(digest, judged, frozenset(value.keys() - USER_FIELDS))
+
+
+class _WrongTypeError(Exception):
+    """The value is not what the column holds; carries what was expected."""
+
+
+@dataclass(slots=True)
+class _Fields:
+    """Reads fields of one object into `judged`; absent and null are NULL, what cannot be typed is a problem."""
+
+    sent: dict[str, Any]
+    judged: Judged
+
+    def __call__(self, name: str, read: Callable[[Any], Any], *, column: str | None = None) -> None:
+        value = self.sent.get(name)
+        typed = None
+        if value is not None:
+            try:
+                typed = read(value)
+            except _WrongTypeError as expected:
+                self.judged.problems.append(_expected(name, str(expected), value))
+        self.judged.values[column or name] = typed
+
+
+def _read(raw: str) -> tuple[Any, bytes]:
+    value = decode(raw)
+    return value, content_digest(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _WrongTypeError("text")
+    return value
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _WrongTypeError("true or false")
+    return value
+
+
+def _instant(value: Any) -> datetime:
+    instant = read_instant(value)
+    if instant is None:
+        raise _WrongTypeError("an ISO 8601 instant")
+    return instant
+
+
+def _price(value: Any) -> Decimal:
+    # bool is an int in Python; a price of `true` is none.
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise _WrongTypeError("a JSON number")
+    price = Decimal(value)
+    if abs(price) >= _PRICE_LIMIT:
+        raise _WrongTypeError("a number below 10,000,000,000")
+    if price != price.quantize(_CENT):
+        raise _WrongTypeError("at most 2 decimals")
+    return price.quantize(_CENT)
+
+
+def _degrees(value: Any) -> Decimal:
+    """The API sends coordinates as text; silver keeps 8 decimals (a millimetre)."""
+    try:
+        degrees = Decimal(_text(value))
+    except ArithmeticError:
+        raise _WrongTypeError("degrees as text") from None
+    if not degrees.is_finite() or abs(degrees) >= _DEGREE_LIMIT:
+        raise _WrongTypeError("degrees as text")
+    return degrees.quantize(_DEGREE)
+
+
+def _expected(name: str, expected: str, got: Any) -> str:
+    """A reason without personal data: the kind of what came, and its value only where it is a number."""
+    if got is _MISSING:
+        shown = "nothing"
+    elif got is None:
+        shown = "null"
+    elif isinstance(got, bool | int | Decimal):
+        shown = f"{str(got)[:40]}"
+    else:
+        kind = {str: "text", list: "an array", dict: "an object"}.get(type(got), type(got).__name__)
+        shown = f"{kind} of {len(got)}" if isinstance(got, list) else kind
+    return f"{name}: expected {expected}, got {shown}"
