@@ -14,12 +14,11 @@ from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
 from deftunes import layout
+from deftunes.adapters.catalog import BATCH_PROPERTY
 from deftunes.adapters.lake import JsonObject, Lake
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError
 from deftunes.landing import Landings
-
-BATCH_ID = "batch_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def new_files(table: Table, changes: Changes) -> Iterator[FileScanTask]:
 
 
 def _batch_of(snapshot: Snapshot) -> str | None:
-    return snapshot.summary.additional_properties.get(BATCH_ID) if snapshot.summary else None
+    return snapshot.summary.additional_properties.get(BATCH_PROPERTY) if snapshot.summary else None
 
 
 def _is_compaction(snapshot: Snapshot) -> bool:
