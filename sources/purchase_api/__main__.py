@@ -28,7 +28,7 @@ def purchase_api() -> None:
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0917 - Typer makes options of them
     host: Annotated[str, typer.Option(envvar="PURCHASE_API_HOST")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PURCHASE_API_PORT", help="0: any free one", min=0, max=65535)] = 8000,
     seed: Annotated[int, typer.Option(envvar="PURCHASE_API_SEED", help="another seed, another shop")] = 1,
@@ -36,13 +36,14 @@ def serve(
     sessions_per_day: Annotated[int, typer.Option(envvar="PURCHASE_API_SESSIONS_PER_DAY", min=0)] = 200,
     start: Annotated[
         datetime, typer.Option(envvar="PURCHASE_API_START", formats=["%Y-%m-%d"], help="first day with sessions")
-    ] = datetime(2020, 1, 1),  # noqa: B008, DTZ001 - a day; Typer knows no dates
+    ] = datetime(2020, 1, 1),  # noqa: DTZ001 - a day; Typer knows no dates
     clock: Annotated[
         str | None,
         typer.Option(
             envvar="PURCHASE_API_CLOCK",
-            help=f"what the logical clock says; a clock that was moved since is kept in --state-dir. `{FOLLOWS}`: the end"
-            " of the newest day that anyone has asked sessions of. Default: 91 days after --start",
+            help="what the logical clock says; a clock that was moved since is kept in --state-dir."
+            f" `{FOLLOWS}`: the end of the newest day that anyone has asked sessions of, for schedulers that run day"
+            " after day and move no clock. Default: 91 days after --start",
         ),
     ] = None,
     catalog_dsn_env: Annotated[

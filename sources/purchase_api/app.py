@@ -3,7 +3,7 @@
 Every answer is a function of the seed, the logical clock and what is switched on; its `Date` is the logical clock.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, timedelta
 from email.utils import format_datetime
@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from purchase_api import times
 from purchase_api.answer import Answer, as_array
-from purchase_api.faults import Fault, FaultList, Faults, Kind
+from purchase_api.control import control_routes
+from purchase_api.faults import Fault, Faults, Kind
 from purchase_api.people import write_record
 from purchase_api.shop import Records, Shop
-from purchase_api.state import BadRecords, Behaviour, Clock
 
 _ONE_DAY = timedelta(days=1)
 StartDate = Annotated[date | None, Query(description="first day, UTC")]
@@ -29,7 +29,6 @@ Cursor = Annotated[str | None, Query(description="of a next page, as the Link he
 
 def create_app(shop: Shop) -> ASGIApp:
     """The application for one shop."""
-    state = shop.state
     faults = Faults(shop.plan.seed)
     app = FastAPI(
         title="DeFtunes Purchase API (simulator)",
@@ -45,69 +44,31 @@ def create_app(shop: Shop) -> ASGIApp:
     async def users(
         request: Request, start_date: StartDate = None, end_date: EndDate = None, cursor: Cursor = None
     ) -> Response:
-        now, _, offset = _read_cursor(cursor, state.now)
+        now, _, offset = _read_cursor(cursor, shop.state.now)
         if start_date is None and end_date is None:
             records = await shop.users(now)
         else:
             records = _joined_between(shop, now, start_date or date.min, end_date or date.max)
-        return await _answer(request, shop, faults, [records], now, (0, offset))
+        return await _answer(request, shop, faults, [records], (now, 0, offset))
 
     @app.get("/sessions", summary="Sessions of some days", response_class=Response)
     async def sessions(request: Request, start_date: date, end_date: date, cursor: Cursor = None) -> Response:
         if end_date < start_date:
             raise HTTPException(422, f"expected end_date not before start_date, got {start_date} and {end_date}")
         stop = _stop(shop, end_date)
-        state.asked_until(stop)
-        now, place, offset = _read_cursor(cursor, state.now)
-        days = list(_days(shop, start_date, stop, now))
-        return await _answer(request, shop, faults, days, now, (place, offset))
+        shop.state.asked_until(stop)
+        now, place, offset = _read_cursor(cursor, shop.state.now)
+        days = _days(shop, start_date, stop, now)
+        return await _answer(request, shop, faults, days, (now, place, offset))
 
-    @app.get("/simulator/clock", tags=["simulator"], summary="The logical clock")
-    async def get_clock() -> dict[str, str]:
-        return {"now": times.moment_of(state.now).isoformat()}
-
-    @app.put("/simulator/clock", tags=["simulator"], summary="Move the logical clock")
-    async def put_clock(clock: Clock) -> dict[str, str]:
-        state.now = times.instant_of(clock.now)
-        return await get_clock()
-
-    @app.get("/simulator/faults", tags=["simulator"], summary="What goes wrong, and how often it did")
-    async def get_faults() -> dict[str, object]:
-        return faults.to_json()
-
-    @app.put("/simulator/faults", tags=["simulator"], summary="Make things go wrong")
-    async def put_faults(wanted: FaultList) -> dict[str, object]:
-        faults.switch(wanted)
-        return faults.to_json()
-
-    @app.get("/simulator/bad-records", tags=["simulator"], summary="Bad records that come beside the good ones")
-    async def get_bad_records() -> BadRecords:
-        return state.bad_records
-
-    @app.put("/simulator/bad-records", tags=["simulator"], summary="Add bad records")
-    async def put_bad_records(wanted: BadRecords) -> BadRecords:
-        state.bad_records = wanted
-        return state.bad_records
-
-    @app.get("/simulator/behaviour", tags=["simulator"], summary="Habits that the documentation leaves open")
-    async def get_behaviour() -> Behaviour:
-        return state.behaviour
-
-    @app.put("/simulator/behaviour", tags=["simulator"], summary="Change habits")
-    async def put_behaviour(wanted: Behaviour) -> Behaviour:
-        state.behaviour = wanted
-        return state.behaviour
-
-    @app.get("/simulator/truth", tags=["simulator"], summary="The shop's own sums over [start_date, end_date)")
-    def truth(start_date: date, end_date: date) -> dict[str, object]:
-        return shop.truth(start_date, end_date, state.now)
-
+    app.include_router(control_routes(shop, faults))
     return _Dated(app, shop)
 
 
 async def _answer(
-    request: Request, shop: Shop, faults: Faults, days: "list[date | Records]", now: int, place: tuple[int, int]
+    request: Request, shop: Shop, faults: Faults, days: Sequence[date | Records], at: tuple[int, int, int]
 ) -> Response:
+    now, place, offset = at
     url = str(request.url)
     headers = {"date": _http_date(now)}
     fault, chance = faults.strike(request.url.path, url)
@@ -116,9 +77,9 @@ async def _answer(
     if fault and fault.kind is Kind.WRONG_RECORDS:
         days = [await shop.users(now)] if request.url.path == "/sessions" else [shop.plan.start]
     size = shop.state.behaviour.page_size
-    batches = _batches(shop, days, now, place[0], place[1])
+    batches = _batches(shop, days, now, place, offset)
     if size is not None:
-        page, following = await _page(shop, days, now, place, size)
+        page, following = await _page(shop, days, at, size)
         batches = _one(page)
         if following is not None:
             cursor = f"{now}~{following[0]}~{following[1]}"
@@ -145,7 +106,7 @@ def _instead(fault: Fault, headers: dict[str, str]) -> Response | None:
 
 
 async def _batches(
-    shop: Shop, days: "list[date | Records]", now: int, place: int = 0, offset: int = 0
+    shop: Shop, days: Sequence[date | Records], now: int, place: int = 0, offset: int = 0
 ) -> AsyncIterator[Records]:
     for day in days[place:]:
         records = await shop.sessions(day, now) if isinstance(day, date) else day
@@ -163,11 +124,11 @@ async def _shortened(batches: AsyncIterator[Records], share: float, chance: Rand
 
 
 async def _page(
-    shop: Shop, days: "list[date | Records]", now: int, place: tuple[int, int], size: int
+    shop: Shop, days: Sequence[date | Records], at: tuple[int, int, int], size: int
 ) -> tuple[Records, tuple[int, int] | None]:
-    """Up to `size` records from a place (number of the day, number in the day), and the place of the next one."""
+    """Up to `size` records from a place (instant, number of the day, number in the day), and the next one's place."""
     page: Records = []
-    number, offset = place
+    now, number, offset = at
     async for records in _batches(shop, days, now, number, offset):
         if records and len(page) == size:
             return page, (number, 0)
@@ -194,14 +155,12 @@ def _stop(shop: Shop, end_date: date) -> date:
     return end_date + _ONE_DAY if inclusive and end_date < date.max else end_date
 
 
-def _days(shop: Shop, start: date, stop: date, now: int) -> Iterator[date | Records]:
+def _days(shop: Shop, start: date, stop: date, now: int) -> list[date]:
     first = max(start, shop.plan.start)
-    days = [
-        first + timedelta(days=number)
-        for number in range((min(stop, times.day_of(now) + _ONE_DAY) - first).days)
-    ]  # fmt: skip
+    known = min(stop, times.day_of(now) + _ONE_DAY)
+    days = [first + timedelta(days=number) for number in range((known - first).days)]
     Random(f"{shop.plan.seed}/{start}/{stop}/{shop.state.behaviour.shuffle}").shuffle(days)
-    yield from days
+    return days
 
 
 def _joined_between(shop: Shop, now: int, start: date, end: date) -> Records:

@@ -151,17 +151,6 @@ _USER_FIELDS: dict[str, JsonObject] = {
     "user_location_string": {"user_location": "Paris, FR"},
 }
 
-SESSION_KINDS = (
-    *_SESSION_FIELDS, *_UNPLACED_FIELDS, *_ITEM_FIELDS, *_ITEM_VALUES, *_GOOD_ITEM_FIELDS,
-    "session_not_object_number", "session_not_object_string", "session_not_object_array", "session_not_object_null",
-    "session_id_duplicate", "good_identical_duplicate", "good_session_extra_fields",
-)  # fmt: skip
-USER_KINDS = (
-    *_USER_FIELDS, "user_not_object_number", "user_not_object_string", "user_id_duplicate",
-    "good_user_identical_duplicate", "good_user_extra_fields",
-)  # fmt: skip
-ALL_KINDS = (*SESSION_KINDS, *USER_KINDS)
-
 
 def additions_of_day(
     seed: int, day: date, kinds: Iterable[str], people: People, assortment: Assortment
@@ -229,9 +218,7 @@ class _Builder:
     def accepted(self, record: object, second_cents: int = 99) -> Addition:
         """A session that counts whole."""
         items = (self.good[0], GoodItem(second_cents, "USD", self.good[1].artist_id))
-        return Addition(
-            SESSIONS, self.kind, _write(record), 0, self.day, sessions=1, items=items, user_id=self.user_id
-        )
+        return Addition(SESSIONS, self.kind, _write(record), 0, self.day, sessions=1, items=items, user_id=self.user_id)
 
     def repeated(self) -> Addition:
         """The record once more: counted already."""
@@ -240,24 +227,7 @@ class _Builder:
 
 def _session_additions(builder: _Builder) -> list[Addition]:
     kind, session = builder.kind, builder.session
-    second = session["session_items"][1]
-    # Not objects: they have no time, so they come with a day's answer and belong to no day.
-    strange: dict[str, object] = {
-        "session_not_object_number": int(builder.day.strftime("%Y%m%d")),
-        "session_not_object_string": f"lost on {builder.day.isoformat()}",
-        "session_not_object_array": [builder.day.isoformat()],
-        "session_not_object_null": None,
-    }
-    special: dict[str, Callable[[], list[Addition]]] = {
-        "session_id_duplicate": lambda: [
-            builder.whole(session),
-            builder.whole({**session, "user_agent": f"{session['user_agent']} again"}),
-        ],
-        "good_identical_duplicate": lambda: [builder.accepted(session), builder.repeated()],
-        "good_session_extra_fields": lambda: [
-            builder.accepted({**session, "schema_version": 2, "geo": {"ip_country": None}})
-        ],
-    }
+    first, second = session["session_items"]
     if kind in _SESSION_FIELDS:
         return [builder.whole(_changed(session, _SESSION_FIELDS[kind]))]
     if kind in _UNPLACED_FIELDS:
@@ -268,11 +238,43 @@ def _session_additions(builder: _Builder) -> list[Addition]:
         return [builder.partly(_ITEM_VALUES[kind])]
     if kind in _GOOD_ITEM_FIELDS:
         changes, cents = _GOOD_ITEM_FIELDS[kind]
-        record = {**session, "session_items": [session["session_items"][0], _changed(second, changes)]}
-        return [builder.accepted(record, cents)]
-    if kind in strange:
-        return [builder.whole(strange[kind], placed=False)]
-    return special[kind]()
+        return [builder.accepted({**session, "session_items": [first, _changed(second, changes)]}, cents)]
+    return _SPECIAL[kind](builder)
+
+
+def _spread(record: JsonObject) -> _Raw:
+    """The same record with line ends and blanks between its members, as a server with pretty printing sends it."""
+    return _Raw(_text(record).replace(',"session', ',\n\t"session').replace('":', '" : '))
+
+
+_SPECIAL: dict[str, Callable[[_Builder], list[Addition]]] = {
+    # Not objects: they have no time, so they come with a day's answer and belong to no day.
+    "session_not_object_number": lambda it: [it.whole(int(it.day.strftime("%Y%m%d")), placed=False)],
+    "session_not_object_string": lambda it: [it.whole(f"lost on {it.day.isoformat()}", placed=False)],
+    "session_not_object_array": lambda it: [it.whole([it.day.isoformat()], placed=False)],
+    "session_not_object_null": lambda it: [it.whole(None, placed=False)],
+    "session_id_duplicate": lambda it: [
+        it.whole(it.session),
+        it.whole({**it.session, "user_agent": f"{it.session['user_agent']} again"}),
+    ],
+    "good_identical_duplicate": lambda it: [it.accepted(it.session), it.repeated()],
+    "good_session_extra_fields": lambda it: [it.accepted({**it.session, "schema_version": 2, "geo": {"ip": None}})],
+    "good_session_over_lines": lambda it: [it.accepted(_spread(it.session))],
+    # Raw line separators of Unicode, and a character as a pair of escapes.
+    "good_session_strange_agent": lambda it: [
+        it.accepted({**it.session, "user_agent": _Raw('"a\u2028b\u0085c\\ud83c\\udfb8\\/\\b"')})
+    ],
+}
+
+
+SESSION_KINDS = (
+    *_SESSION_FIELDS, *_UNPLACED_FIELDS, *_ITEM_FIELDS, *_ITEM_VALUES, *_GOOD_ITEM_FIELDS, *_SPECIAL,
+)  # fmt: skip
+USER_KINDS = (
+    *_USER_FIELDS, "user_not_object_number", "user_not_object_string", "user_id_duplicate",
+    "good_user_identical_duplicate", "good_user_extra_fields",
+)  # fmt: skip
+ALL_KINDS = (*SESSION_KINDS, *USER_KINDS)
 
 
 def _user_additions(seed: int, kind: str, since: date) -> list[Addition]:

@@ -23,7 +23,7 @@ _LAST_NAMES = (
     "Abe", "Almeida", "Andersson", "Bauer", "Brown", "Chen", "D'Angelo", "de la Cruz", "Dvořák", "Eriksen",
     "Fernández", "García", "Haddad", "Ivanova", "Jensen", "Kim", "Kovács", "Łukasik", "Martin", "Müller", "Nguyễn",
     "O'Connor", "Okafor", "Patel", "Peña", "Quinn", "Rossi", "Saint-Pierre", "Schmidt", "Singh", "Tanaka", "Tremblay",
-    "Usman", "van den Berg", "Weiß", "Williams", "Yılmaz", "Zhang",
+    "Usman", "van den Berg", "Weiß", "Williams", "Şahin", "Zhang",
 )  # fmt: skip
 _LOCATIONS: tuple[Location, ...] = (
     ("40.71427", "-74.00597", "New York City", "US", "America/New_York"),
@@ -66,7 +66,7 @@ _LOCATIONS: tuple[Location, ...] = (
     ("64.13548", "-21.89541", "Reykjavík", "IS", "Atlantic/Reykjavik"),
 )
 
-_HISTORY = 10 * 365 * times.DAY  # how long users go on moving after the shop opened
+HISTORY = 10 * 365 * times.DAY  # from the opening of the shop
 _SHARE_OF_CHANGING = 0.4
 _YEAR = 365 * times.DAY
 
@@ -150,7 +150,7 @@ def _person(seed: int, number: int, opening: int) -> Person:
     profiles = [Profile(since, name, lastname, location)]
     if rng.random() < _SHARE_OF_CHANGING:
         at = max(since, opening) + int(rng.expovariate(1) * _YEAR)
-        while at < opening + _HISTORY:
+        while at < opening + HISTORY:
             if rng.random() < 0.3:  # noqa: PLR2004
                 lastname = rng.choice(_LAST_NAMES)
             else:

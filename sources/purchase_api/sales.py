@@ -95,30 +95,33 @@ def sessions_of(seed: int, day: date, per_day: int, people: People, assortment: 
                 items.append(items[-1])
                 continue
             detail = bits(48)
-            if detail & 0xFF:
-                track = known[int(len(known) * random() * random())]
-            else:
-                track = rare[(detail >> 8) % len(rare)]
+            popular = known[int(len(known) * random() * random())]
+            track = popular if detail & 0xFF else rare[(detail >> 8) % len(rare)]
             cents, price = PRICES[(detail >> 16) % len(PRICES)]
-            liked_at = unliked_at = None
-            mood = random()
-            if mood < 0.20:  # noqa: PLR2004 - liked before it was bought
-                liked_at = start - int(random() * 30 * times.DAY)
-                if mood < 0.03:  # noqa: PLR2004
-                    unliked_at = start + int(random() * SETTLED_AFTER)
-            elif mood < 0.28:  # noqa: PLR2004 - liked after it was bought
-                liked_at = start + int(random() * SETTLED_AFTER)
-            items.append(Item(track, cents, price, currency, liked_at, unliked_at, (detail >> 32) % len(times.STYLES)))
+            like = _like(start, random(), random())
+            items.append(Item(track, cents, price, currency, *like, (detail >> 32) % len(times.STYLES)))
         agent = (choice >> 16) % len(_AGENTS)
         yield Session(session_id, user_id, agent, start, known_from, style, tuple(items))
+
+
+def _like(bought_at: int, mood: float, moment: float) -> tuple[int | None, int | None]:
+    """When an item is liked and when no more: before it was bought, after, or never."""
+    if mood < 0.03:  # noqa: PLR2004
+        return bought_at - times.DAY, bought_at + int(moment * SETTLED_AFTER)
+    if mood < 0.2:  # noqa: PLR2004
+        return bought_at - int(moment * 30 * times.DAY), None
+    if mood < 0.28:  # noqa: PLR2004
+        return bought_at + int(moment * SETTLED_AFTER), None
+    return None, None
 
 
 def write_session(session: Session, now: int) -> bytes:
     """A session as the API sends it at `now`."""
     items = ",".join([_write_item(item, now) for item in session.items])
+    start = times.write(session.start, session.style)
     return (
         f'{{"user_id":"{session.user_id}","session_id":"{session.session_id}","session_items":[{items}],'
-        f'"user_agent":{_AGENTS_JSON[session.agent]},"session_start_time":"{times.write(session.start, session.style)}"}}'
+        f'"user_agent":{_AGENTS_JSON[session.agent]},"session_start_time":"{start}"}}'
     ).encode()
 
 

@@ -11,6 +11,7 @@ from purchase_api import times
 from purchase_api.bad_records import ALL_KINDS
 from purchase_api.errors import SimulatorError
 from purchase_api.files import replace_file
+from purchase_api.people import HISTORY
 
 FOLLOWS = "follows"
 
@@ -79,6 +80,7 @@ class State:
     def __init__(self, clock: str, start: date, folder: Path | None) -> None:
         self._path = folder / "state.json" if folder else None
         self._follows = clock == FOLLOWS
+        self._last = times.midnight(start) + HISTORY
         kept = self._read()
         if kept is None or kept.ordered != clock:
             now = times.midnight(start) if self._follows else read_clock(clock)
@@ -98,9 +100,10 @@ class State:
         self._keep(now=now)
 
     def asked_until(self, end: date) -> None:
-        """Tell a following clock that someone asks for the days before `end`."""
-        if self._follows and times.midnight(end) > self.now:
-            self.now = times.midnight(end)
+        """Tell a following clock that someone asks for the days before `end`; the shop's history has a last day."""
+        asked = min(times.midnight(end), self._last)
+        if self._follows and asked > self.now:
+            self.now = asked
 
     @property
     def bad_records(self) -> BadRecords:

@@ -6,13 +6,16 @@ real data has once in ten thousand rows come once in every `QUIRK_PERIOD` here, 
 
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import count, islice
 from random import Random
+from typing import NamedTuple
 
 from song_catalog.songs import Song
 
 QUIRK_PERIOD = 400
 _MOST_ARTISTS = 40_000
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
 # Track ids are a permutation of the row numbers, so that they are unique and arrive unsorted. Ids whose first letter
 # is Z are left to songs that are inserted later.
 _ID_SPACE = 25 * 26**4
@@ -35,6 +38,10 @@ _TAILS = (
     "", "", "", "", "", "", " (Live)", " (Album Version)", " (Remastered)", " [Demo]", " - Radio Edit", " Pt. 2",
     " (Featuring Abel_ Bob and Cid)", "/Intro",
 )  # fmt: skip
+_SYLLABLES = (
+    "ba", "ce", "dø", "fi", "gua", "hjo", "ian", "jé", "ku", "lor", "mi", "nao", "ó", "pra", "qui", "ro", "san", "tê",
+    "ul", "vey", "wo", "xi", "yr", "zu", "ñe", "ać",
+)  # fmt: skip
 _BANDS = (
     "Acorns", "Beacons", "Cartographers", "Dynamos", "Électriques", "Foxes", "Gardeners", "Hermits", "Islanders",
     "Jesters", "Kestrels", "Lanterns", "Mångata", "Navigators", "Orchestra", "Pilgrims", "Quartet", "Ramblers",
@@ -42,30 +49,35 @@ _BANDS = (
 )  # fmt: skip
 
 
-class _Artist:
+class _Artist(NamedTuple):
     """An artist id with the names it goes by; the values differ a little from track to track, as measured at times."""
 
-    __slots__ = ("artist_id", "familiarity", "hotttnesss", "mbid", "names")
+    artist_id: str
+    mbid: str | None
+    names: tuple[str, ...]
+    familiarity: float
+    hotttnesss: float
 
-    def __init__(self, seed: int, number: int) -> None:
-        rng = Random(f"{seed}/artist/{number}")
-        self.artist_id = f"AR{_letters(rng.randrange(26**5))}1187{rng.getrandbits(28):07X}"
-        # One mbid that belongs to two artists.
-        owner = Random(f"{seed}/artist/{number - 1}/mbid") if number == 7 else Random(f"{seed}/artist/{number}/mbid")  # noqa: PLR2004
-        self.mbid = None if owner.random() < 0.1 else str(uuid.UUID(int=owner.getrandbits(128), version=4))  # noqa: PLR2004
-        if number % 160 == 6:  # noqa: PLR2004
-            # A name that the artist before goes by as well.
-            name = _artist_name(Random(f"{seed}/artist/{number - 1}/name"))
-        else:
-            name = _artist_name(Random(f"{seed}/artist/{number}/name"))
-        self.names = [name]
+
+def _artists(seed: int) -> Iterator[_Artist]:
+    rng = Random(f"{seed}/artists")
+    before: _Artist | None = None
+    for number in count():
+        name = _artist_name(rng)
+        mbid = None if rng.random() < 0.1 else str(uuid.UUID(int=rng.getrandbits(128), version=4))  # noqa: PLR2004
+        if before and number % 160 == 6:  # noqa: PLR2004 - a name of two artists
+            name = before.names[0]
+        if before and number == 7:  # noqa: PLR2004 - an mbid of two artists
+            mbid = before.mbid
+        names = [name]
         if rng.random() < 0.12:  # noqa: PLR2004
             other = _artist_name(rng)
-            self.names += [f"{name} {rng.choice(_SPELLINGS)} {other}" for _ in range(rng.randrange(1, 4))]
+            names += [f"{name} {rng.choice(_SPELLINGS)} {other}" for _ in range(rng.randrange(1, 4))]
             if rng.random() < 0.2:  # noqa: PLR2004
-                self.names.append(other)
-        self.familiarity = rng.betavariate(6, 5)
-        self.hotttnesss = rng.betavariate(4, 6)
+                names.append(other)
+        artist_id = f"AR{_letters(rng.randrange(26**5))}1187{rng.getrandbits(28):07X}"
+        before = _Artist(artist_id, mbid, tuple(names), rng.triangular(), rng.triangular(0, 1, 0.3))
+        yield before
 
 
 def generate(seed: int, rows: int) -> Iterator[Song]:
@@ -98,11 +110,12 @@ def _songs(
     rng = Random(f"{seed}/{purpose}")
     random, bits = rng.random, rng.getrandbits
     artists: list[_Artist] = []
+    others = _artists(seed)
     song: Song | None = None
     for number in range(rows):
         known = min(40 + number // 3, _MOST_ARTISTS)
-        while len(artists) < known:
-            artists.append(_Artist(seed, len(artists)))
+        if len(artists) < known:
+            artists += islice(others, known - len(artists))
         artist = artists[int(known * random() * random())]
         choice = bits(64)
         title = (
@@ -135,20 +148,25 @@ def _songs(
 
 def _letters(number: int) -> str:
     """Five letters for a number below 26**5."""
-    text = ""
-    for _ in range(5):
-        number, rest = divmod(number, 26)
-        text = _LETTERS[rest] + text
-    return text
+    front, pair = divmod(number, 676)
+    first, middle = divmod(front, 676)
+    return _LETTERS[first] + _PAIRS[middle] + _PAIRS[pair]
 
 
 def _artist_name(rng: Random) -> str:
     shape = rng.random()
-    if shape < 0.4:  # noqa: PLR2004
-        return f"The {rng.choice(_OPENERS)} {rng.choice(_BANDS)}"
-    if shape < 0.7:  # noqa: PLR2004
-        return f"{rng.choice(_OPENERS)} {rng.choice(_CLOSERS)}"
-    return f"{rng.choice(_CLOSERS)} {rng.choice(_SPELLINGS[:3])} The {rng.choice(_BANDS)}"
+    if shape < 0.3:  # noqa: PLR2004
+        return f"{_coined(rng)} {_coined(rng)}"
+    if shape < 0.6:  # noqa: PLR2004
+        return f"The {rng.choice(_OPENERS)} {_coined(rng)}s"
+    if shape < 0.9:  # noqa: PLR2004
+        return f"{_coined(rng)} {rng.choice(_SPELLINGS[:3])} The {rng.choice(_BANDS)}"
+    return f"{rng.choice(_OPENERS)} {rng.choice(_CLOSERS)}"
+
+
+def _coined(rng: Random) -> str:
+    """A name that no language has: enough of them that hardly two artists share one."""
+    return "".join([rng.choice(_SYLLABLES) for _ in range(rng.randrange(2, 4))]).capitalize()
 
 
 def _titled(title: str | None) -> Quirk:

@@ -1,12 +1,13 @@
-"""Fill `deftunes.songs` in one transaction: readers see the old catalogue or the new one, whole.
+"""Fill `deftunes.songs`, whatever the songs come from.
 
     generator | songs.csv[.gz] | track_metadata.db  ->  COPY  ->  deftunes.songs
+
+All of it is one transaction: readers see the old catalogue or the new one, whole.
 """
 
 import csv
 import gzip
 import io
-import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -78,7 +79,7 @@ def _check_columns(file: Path, got: list[str]) -> None:
         )
 
 
-def _load(connection: Connection, replace: bool, copy: str, rows: Any) -> int:  # noqa: ANN401 - psycopg2 wants a file
+def _load(connection: Connection, replace: bool, copy: str, rows: Any) -> int:
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute("set local client_encoding to 'UTF8'")
@@ -102,17 +103,14 @@ def copy_songs(connection: Connection, songs: Iterable[Song]) -> None:
 
 
 def _copy_line(song: Song) -> str:
-    return "\t".join([_copy_field(value) for value in song])
+    return "\t".join([
+        "\\N" if value is None else _escaped(value) if isinstance(value, str) else str(value) for value in song
+    ])  # fmt: skip
 
 
-def _copy_field(value: str | float | None) -> str:
-    if value is None:
-        return "\\N"
-    if isinstance(value, str):
-        return value.translate(_ESCAPES)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return repr(value)
+def _escaped(text: str) -> str:
+    # Most texts need nothing, and asking is ten times as fast as translating.
+    return text if text.isprintable() and "\\" not in text else text.translate(_ESCAPES)
 
 
 def _readable(lines: Iterator[str]) -> io.BufferedReader:
@@ -129,7 +127,7 @@ class _Lines(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - as the base class has it
+    def readinto(self, buffer: Any) -> int:
         if not self._rest:
             self._rest = "".join(f"{line}\n" for line in islice(self._lines, 2048)).encode()
         taken = self._rest[: len(buffer)]
