@@ -54,6 +54,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of them
             " then kept in --state-dir. Default: invented tracks",
         ),
     ] = None,
+    catalog_dsn_file: Annotated[
+        Path | None, typer.Option(envvar="PURCHASE_API_CATALOG_DSN_FILE", help="the same, in a file", dir_okay=False)
+    ] = None,
     state_dir: Annotated[
         Path | None, typer.Option(envvar="PURCHASE_API_STATE_DIR", help="where clock and switches outlive a restart")
     ] = None,
@@ -64,7 +67,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of them
     """Serve until stopped; prints {"url": ...} when it listens."""
     plan = Plan(seed, users, sessions_per_day, start.date())
     state = State(clock or default_clock(plan.start), plan.start, state_dir)
-    assortment = Assortment(seed, _tracks(seed, catalog_dsn_env, state_dir))
+    assortment = Assortment(seed, _tracks(seed, catalog_dsn_env, catalog_dsn_file, state_dir))
     application = create_app(Shop(plan, assortment, state, cache_mb << 20))
     config = uvicorn.Config(
         application,
@@ -86,19 +89,27 @@ def serve(  # noqa: PLR0917 - Typer makes options of them
     asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 
-def _tracks(seed: int, catalog_dsn_env: str | None, state_dir: Path | None) -> list[Track]:
-    if catalog_dsn_env is None:
+def _tracks(seed: int, dsn_env: str | None, dsn_file: Path | None, state_dir: Path | None) -> list[Track]:
+    if dsn_env is None and dsn_file is None:
         return invented(seed)
     kept = state_dir / "assortment.json.gz" if state_dir else None
     tracks = saved_tracks(kept) if kept else None
     if tracks is None:
-        dsn = os.environ.get(catalog_dsn_env)
-        if not dsn:
-            raise SimulatorError(f"expected a libpq string in the environment variable {catalog_dsn_env}, got nothing")
-        tracks = read_catalogue(dsn)
+        tracks = read_catalogue(_read_dsn(dsn_env, dsn_file))
         if kept:
             save_tracks(kept, tracks)
     return tracks
+
+
+def _read_dsn(dsn_env: str | None, dsn_file: Path | None) -> str:
+    place = f"the environment variable {dsn_env}" if dsn_env else f"the file {dsn_file}"
+    try:
+        dsn = dsn_file.read_text().strip() if dsn_file and not dsn_env else os.environ.get(dsn_env or "")
+    except OSError as error:
+        raise SimulatorError(f"expected a libpq string in {place}, got: {error}") from error
+    if not dsn:
+        raise SimulatorError(f"expected a libpq string in {place}, got nothing")
+    return dsn
 
 
 def main() -> None:
