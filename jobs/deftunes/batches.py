@@ -18,17 +18,18 @@ from datetime import date
 from typing import TYPE_CHECKING, Self
 
 from deftunes import layout
+from deftunes.adapters.catalog import Refs, batch_id_of
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError
 from deftunes.interval import Interval
 from deftunes.landing import Landings, Receipt
 
 if TYPE_CHECKING:
-    from deftunes.adapters.catalog import Refs
     from deftunes.adapters.lake import JsonObject, Lake
 
 _HEAD = "head"
 _THREADS = 16
+_WRITER = "app-id"  # Iceberg notes the Spark application in every summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Batch:
 
 
 def plan_batch(
-    lake: "Lake", refs: "Refs", entity: Entity, interval: Interval, days: Sequence[date], rules: str
+    lake: "Lake", refs: Refs, entity: Entity, interval: Interval, days: Sequence[date], rules: str
 ) -> Batch:
     """The batch of `entity` for `days` of `interval` (a snapshot has no days), against what `main` holds now.
 
@@ -123,7 +124,22 @@ def plan_batch(
     return Batch(entity, batch_id, interval, landings, pending, shared, rules, refs.main, held)
 
 
-def held_manifest(lake: "Lake", refs: "Refs", entity: Entity) -> Manifest | None:
+def complete_head(refs: Refs, batch: Batch) -> int | None:
+    """The head of the batch's branch, or None unless it is complete and begins at main as it was planned."""
+    head = refs.head(batch.branch)
+    chain = []
+    for snapshot in refs.ancestors(head):
+        if snapshot.snapshot_id == batch.base:
+            break
+        chain.append(snapshot)
+    else:
+        if batch.base is not None:
+            return None
+    writers = {snapshot.summary.additional_properties.get(_WRITER) for snapshot in chain if snapshot.summary}
+    return head if chain and batch_id_of(chain[0]) == batch.id and len(writers) == 1 else None
+
+
+def held_manifest(lake: "Lake", refs: Refs, entity: Entity) -> Manifest | None:
     """The manifest of the newest batch that `main` holds."""
     batch_id = refs.batch_of(refs.main)
     return read_manifest(lake, entity, batch_id) if batch_id else None

@@ -98,7 +98,16 @@ def fast_forward_main(table: Table, branch: str, *, base: int | None, head: int)
         raise RetriableError(f"{branch} of {table.name()[-1]} does not descend from main; nothing was changed")
     _commit(
         table,
-        (SetSnapshotRefUpdate(ref_name=MAIN_BRANCH, type=SnapshotRefType.BRANCH, snapshot_id=head),),
+        (
+            SetSnapshotRefUpdate(
+                ref_name=MAIN_BRANCH,
+                type=SnapshotRefType.BRANCH,
+                snapshot_id=head,
+                max_ref_age_ms=None,
+                max_snapshot_age_ms=None,
+                min_snapshots_to_keep=None,
+            ),
+        ),
         (AssertRefSnapshotId(ref=MAIN_BRANCH, snapshot_id=base), AssertRefSnapshotId(ref=branch, snapshot_id=head)),
     )
 

@@ -1,7 +1,7 @@
 """Deequ's evaluation of DQDL, behind two functions: the only place that knows which Deequ it is."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
@@ -28,7 +28,7 @@ def failed_rules(rows: "DataFrame", rules: "Ruleset", column: str) -> "DataFrame
     """`rows` with the texts of the row rules each one broke, as an array in `column`."""
     if not rules.rules:
         return rows.withColumn(column, F.array().cast("array<string>"))
-    judged = _deequ().processRows(rows.sparkSession, rows, rules.to_dqdl())["rowLevelOutcomes"]
+    judged: DataFrame = _deequ().processRows(rows.sparkSession, rows, rules.to_dqdl())["rowLevelOutcomes"]
     return judged.withColumn(column, F.col("DataQualityRulesFail")).drop(*_OUTCOMES)
 
 
@@ -43,7 +43,7 @@ def judge(rows: "DataFrame", rules: "Ruleset") -> list[RuleOutcome]:
     ]
 
 
-def _deequ():  # type: ignore[no-untyped-def]  # noqa: ANN202 - PyDeequ has no types
+def _deequ() -> Any:
     # PyDeequ reads SPARK_VERSION when it is imported.
     declare_spark_version("3.5")
     from pydeequ.dqdl import EvaluateDataQuality  # noqa: PLC0415

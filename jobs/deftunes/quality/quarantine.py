@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException
-from pyiceberg.expressions import And, BooleanExpression, EqualTo, In, IsNull, Or
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, In, IsNull, Or
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from deftunes import layout
@@ -52,7 +52,7 @@ def release(catalog: "Catalog", entity: Entity, digests: Sequence[str]) -> None:
     """Remove records that have been accepted meanwhile."""
     if not digests:
         return
-    matching = And(EqualTo("entity", entity.value), In("record_sha256", digests))
+    matching = And(EqualTo(term="entity", value=entity.value), In(term="record_sha256", literals=digests))
 
     def remove(table: "Table") -> int:
         if not table.scan(row_filter=matching, selected_fields=("record_sha256",)).to_arrow().num_rows:
@@ -63,13 +63,17 @@ def release(catalog: "Catalog", entity: Entity, digests: Sequence[str]) -> None:
     _retried(catalog, remove)
 
 
-def listed(catalog: "Catalog", entity: Entity | None = None) -> Iterator[dict[str, Any]]:
-    """Rejected records, streamed: entity, batch_id, reasons, record, source, day."""
+def listed(
+    catalog: "Catalog", entity: Entity | None = None, days: Sequence[date] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Rejected records, streamed: entity, record_sha256, batch_id, reasons, record, source, day, ingested_at."""
     table = silver_table(catalog, layout.QUARANTINE)
     if table is None or table.current_snapshot() is None:
         return
-    row_filter = {"row_filter": EqualTo("entity", entity.value)} if entity else {}
-    for batch in table.scan(**row_filter).to_arrow_batch_reader():
+    row_filter: BooleanExpression = EqualTo(term="entity", value=entity.value) if entity else AlwaysTrue()
+    if days is not None:
+        row_filter = And(row_filter, In(term="day", literals=days))
+    for batch in table.scan(row_filter=row_filter).to_arrow_batch_reader():
         yield from batch.to_pylist()
 
 
@@ -91,11 +95,11 @@ def _where(rows: Iterable[Rejected]) -> BooleanExpression:
     """A record read again belongs to the same day, so only its day's rows can hold it: the cost follows the chunk."""
     rows = list(rows)
     days = {row.day for row in rows if row.day}
-    conditions: list[BooleanExpression] = [In("day", days)] if days else []
+    conditions: list[BooleanExpression] = [In(term="day", literals=days)] if days else []
     if any(row.day is None for row in rows):
-        conditions.append(IsNull("day"))
+        conditions.append(IsNull(term="day"))
     condition = conditions[0] if len(conditions) == 1 else Or(*conditions)
-    return And(EqualTo("entity", rows[0].entity.value), condition)
+    return And(EqualTo(term="entity", value=rows[0].entity.value), condition)
 
 
 def _to_arrow(table: "Table", rows: list[Rejected]) -> pa.Table:
@@ -115,4 +119,6 @@ def _retried(catalog: "Catalog", change: Any) -> int:
             return int(change(table))
         except CommitFailedException:
             continue
-    raise RetriableError("quarantine was changed by other runs again and again; nothing was lost, run the command again")
+    raise RetriableError(
+        "quarantine was changed by other runs again and again; nothing was lost, run the command again"
+    )

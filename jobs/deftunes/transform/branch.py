@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from pyspark.errors import PySparkException
 
 from deftunes import layout
-from deftunes.adapters.catalog import BATCH_PROPERTY, Refs, batch_id_of, drop_branch, silver_table
+from deftunes.adapters.catalog import BATCH_PROPERTY, Refs, drop_branch, silver_table
 from deftunes.adapters.spark import CATALOG
+from deftunes.batches import complete_head
 from deftunes.errors import RetriableError
 from deftunes.failpoints import Failpoint, reach
 from deftunes.transform.schema import TABLES, create_statement
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameWriterV2, SparkSession
 
     from deftunes.batches import Batch
-
-_WRITER = "app-id"  # Iceberg notes the Spark application in every summary
 
 
 def silver(table: str) -> str:
@@ -45,24 +44,7 @@ def ensure_tables(spark: "SparkSession", catalog: "Catalog") -> None:
             spark.sql(f"ALTER TABLE {silver(name)} ADD COLUMNS ({', '.join(added)})")
 
 
-def complete_head(refs: Refs, batch: "Batch") -> int | None:
-    """The head of the batch's branch, or None unless it is complete and begins at main as it was planned."""
-    head = refs.head(batch.branch)
-    chain = []
-    for snapshot in refs.ancestors(head):
-        if snapshot.snapshot_id == batch.base:
-            break
-        chain.append(snapshot)
-    else:
-        if batch.base is not None:
-            return None
-    writers = {snapshot.summary.additional_properties.get(_WRITER) for snapshot in chain if snapshot.summary}
-    return head if chain and batch_id_of(chain[0]) == batch.id and len(writers) == 1 else None
-
-
-def write_branch(
-    spark: "SparkSession", catalog: "Catalog", batch: "Batch", write: Callable[[str], None]
-) -> int:
+def write_branch(spark: "SparkSession", catalog: "Catalog", batch: "Batch", write: Callable[[str], None]) -> int:
     """Cut the batch's branch from main and let `write` fill it; returns the snapshot to audit.
 
     `write` gets the branch's name in Spark SQL; its last commit must be made by `writer_of`.

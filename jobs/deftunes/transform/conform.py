@@ -209,6 +209,5 @@ def _expected(name: str, expected: str, got: Any) -> str:
     elif isinstance(got, bool | int | Decimal):
         shown = f"{str(got)[:40]}"
     else:
-        kind = {str: "text", list: "an array", dict: "an object"}.get(type(got), type(got).__name__)
-        shown = f"{kind} of {len(got)}" if isinstance(got, list) else kind
+        shown = "text" if isinstance(got, str) else f"an array of {len(got)}" if isinstance(got, list) else "an object"
     return f"{name}: expected {expected}, got {shown}"

@@ -1,0 +1,81 @@
+"""Stage publish: `main` moves to the batch that was audited, in one commit, without a JVM.
+
+    settle main's newest batch -> move main (expects main where the batch began) -> settle this one
+
+To settle a batch is what follows from its being on main: records it accepted leave quarantine, markers say which
+landings main holds. It is idempotent and done again by the next run if this one dies in between.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from deftunes.adapters.catalog import Refs, drop_branch, fast_forward_main, silver_table
+from deftunes.batches import Batch, Manifest, held_manifest, is_marked, write_markers
+from deftunes.entities import Entity
+from deftunes.errors import RetriableError
+from deftunes.failpoints import Failpoint, reach
+from deftunes.quality import quarantine
+from deftunes.quality.stage import audited_snapshot
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+    from deftunes.adapters.lake import Lake
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What readers see now."""
+
+    entity: Entity
+    batch_id: str
+    snapshot_id: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For the run's log."""
+        return asdict(self)
+
+
+class NotAuditedError(RetriableError):
+    """The batch has no passed audit on a branch of today's `main`: transform and quality must run for it (again)."""
+
+
+def publish(lake: "Lake", catalog: "Catalog", batch: Batch) -> Published:
+    """Move `main` to the audited batch.
+
+    Raises:
+        NotAuditedError: no audit passed for this batch on what `main` holds now.
+        RetriableError: another run published first; nothing was changed.
+    """
+    head = audited_snapshot(catalog, batch)
+    table = silver_table(catalog, batch.entity)
+    if head is None or table is None:
+        raise NotAuditedError(
+            f"expected a passed audit of batch {batch.id} of {batch.entity} for {batch.interval}, found none (or main "
+            "has moved since); run transform and quality for the interval again: deftunes run does it all"
+        )
+    # The batch before must be settled first: its manifest stands in for its markers only while it is main's newest.
+    settle(lake, catalog, batch.entity)
+    reach(Failpoint.PUBLISH_BEFORE_MAIN)
+    try:
+        fast_forward_main(table, batch.branch, base=batch.base, head=head)
+    except Exception:
+        # The answer may have been lost after the commit: whether main descends from it now decides.
+        now = Refs(silver_table(catalog, batch.entity))
+        if head not in (snapshot.snapshot_id for snapshot in now.ancestors(now.main)):
+            raise
+    reach(Failpoint.PUBLISH_AFTER_MAIN)
+    settle(lake, catalog, batch.entity)
+    table.refresh()
+    drop_branch(table, batch.branch)
+    return Published(batch.entity, batch.id, head)
+
+
+def settle(lake: "Lake", catalog: "Catalog", entity: Entity) -> None:
+    """Finish what follows from main's newest batch being published."""
+    manifest: Manifest | None = held_manifest(lake, Refs(silver_table(catalog, entity)), entity)
+    if manifest is None or is_marked(lake, manifest):
+        return
+    quarantine.release(catalog, entity, manifest.released)
+    reach(Failpoint.PUBLISH_AFTER_RELEASE)
+    write_markers(lake, manifest)

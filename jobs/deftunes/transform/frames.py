@@ -1,0 +1,119 @@
+"""What the entities' transforms share: landings as frames, typed by our own conforming, and the judgement of rows."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyspark import StorageLevel
+from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from deftunes.adapters.lake import Lake
+    from deftunes.landing import Receipt
+
+_ARROW_TYPES: Mapping[str, pa.DataType] = {
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "int": pa.int32(),
+    "boolean": pa.bool_(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "decimal(12,2)": pa.decimal128(12, 2),
+    "decimal(11,8)": pa.decimal128(11, 8),
+    "array<string>": pa.list_(pa.string()),
+}
+_ROWS_A_BATCH = 5_000
+
+Row = Mapping[str, Any]
+Conform = Callable[[str], Iterable[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A batch's rows and what became of its records.
+
+    `rows` are the accepted rows, typed. `rejected` has one row per rejected record: landing, record, record_sha256,
+    reasons; `accepted` has key and record_sha256 of each accepted one. Counts are in items for sessions; `conflicts`
+    are records that share their key with a different one of the same landing.
+    """
+
+    rows: "DataFrame"
+    rejected: "DataFrame"
+    accepted: "DataFrame"
+    received: int
+    rejected_count: int
+    conflicts: int = 0
+    unknown_fields: tuple[str, ...] = ()
+
+
+def landed_records(
+    spark: "SparkSession", lake: "Lake", receipts: Iterable["Receipt"], conform: Conform, columns: Mapping[str, str]
+) -> "DataFrame":
+    """One row per row that `conform` yields for a landed record, typed by `columns` (name -> Spark type).
+
+    Adds unit, landing and ingested_at (the landing's `extracted_at`).
+    """
+    receipts = list(receipts)
+    origin = {
+        receipt.key: {"unit": receipt.unit, "landing": receipt.key, "ingested_at": receipt.extracted_at}
+        for receipt in receipts
+    }
+    types = {"unit": "string", "landing": "string", "ingested_at": "timestamp", **columns}
+    ddl = ", ".join(f"{name} {type_}" for name, type_ in types.items())
+    paths = [lake.uri(part.key, "s3a") for receipt in receipts for part in receipt.parts if part.rows]
+    if not paths:
+        return spark.createDataFrame([], ddl)
+    prefix = lake.uri("", "s3a")
+    arrow = pa.schema([(name, _ARROW_TYPES[type_]) for name, type_ in types.items()])
+
+    def convert(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        pending: list[Row] = []
+        for batch in batches:
+            lines, files = batch.column("value").to_pylist(), batch.column("path").to_pylist()
+            for line, path in zip(lines, files, strict=True):
+                source = origin[path.removeprefix(prefix).rpartition("/")[0]]
+                pending.extend({**source, **row} for row in conform(line))
+                if len(pending) >= _ROWS_A_BATCH:
+                    yield _record_batch(pending, arrow)
+                    pending = []
+        if pending:
+            yield _record_batch(pending, arrow)
+
+    lines = spark.read.text(paths, lineSep="\n").select("value", F.col("_metadata.file_path").alias("path"))
+    return lines.mapInArrow(convert, ddl)
+
+
+def kept(frame: "DataFrame") -> "DataFrame":
+    """Computed once, read several times; what does not fit in memory goes to this machine's disk."""
+    return frame.persist(StorageLevel.MEMORY_AND_DISK)
+
+
+def reasons(*parts: "Column") -> "Column":
+    """All reasons against one row, each once; NULL parts say nothing."""
+    return F.array_distinct(F.concat(*(F.coalesce(part, F.array().cast("array<string>")) for part in parts)))
+
+
+def rejected_records(frame: "DataFrame") -> "DataFrame":
+    """What quarantine takes of rejected rows that carry their record."""
+    return frame.select("landing", "record", _record_digest(), "reasons")
+
+
+def accepted_records(frame: "DataFrame", key: str) -> "DataFrame":
+    """The identity of accepted records, to find those that quarantine holds."""
+    return frame.select(F.col(key).alias("key"), _record_digest())
+
+
+def reason_if(condition: "Column", text: str) -> "Column":
+    """One reason where `condition` holds."""
+    return F.when(condition, F.array(F.lit(text)))
+
+
+def _record_digest() -> "Column":
+    return F.sha2("record", 256).alias("record_sha256")
+
+
+def _record_batch(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:
+    columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,0 +1,194 @@
+"""Sessions: landed days -> items, typed and judged; a batch replaces exactly its days.
+
+    lines -> conform -> collapse identical -> conflicts -> session rules -> newest day wins -> item rules
+
+A session that turns up under another day belongs to its newest extraction; every day that holds it is in the same
+batch, so the old day loses it in the same commit. That makes the outcome independent of the order of runs.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+
+from deftunes.interval import midnight
+from deftunes.quality.evaluate import failed_rules
+from deftunes.transform.conform import conform_session, item_record
+from deftunes.transform.frames import (
+    Judgement,
+    accepted_records,
+    kept,
+    landed_records,
+    reason_if,
+    reasons,
+    rejected_records,
+)
+from deftunes.transform.schema import SESSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from deftunes.adapters.lake import Lake
+    from deftunes.landing import Receipt
+    from deftunes.quality.rules import Ruleset
+
+_SESSION_COLUMNS = {
+    "session_id": "string",
+    "user_id": "string",
+    "user_agent": "string",
+    "session_start_time": "timestamp",
+}
+_ITEM_COLUMNS = {
+    "item_number": "int",
+    "track_id": "string",
+    "song_name": "string",
+    "artist_id": "string",
+    "artist_name": "string",
+    "price": "decimal(12,2)",
+    "currency": "string",
+    "liked": "boolean",
+    "liked_since": "timestamp",
+}
+_COLUMNS = {
+    "digest": "binary",
+    "record": "string",  # of the session's own row only
+    "item_count": "int",
+    "unknown": "array<string>",
+    "problems": "array<string>",
+    **_SESSION_COLUMNS,
+    **_ITEM_COLUMNS,
+}
+
+
+def parse(spark: "SparkSession", lake: "Lake", receipts: "Iterable[Receipt]") -> "DataFrame":
+    """One row per session (item_number NULL) and one per item, identical records of one landing collapsed."""
+    records = landed_records(spark, lake, receipts, _rows, _COLUMNS)
+    return kept(records.dropDuplicates(["unit", "digest", "item_number"]))
+
+
+def judge(parsed: "DataFrame", rules: "Ruleset") -> Judgement:
+    """Accept or reject every session, then every item of the accepted ones."""
+    is_session = F.col("item_number").isNull()
+    sessions = parsed.where(is_session).drop(*_ITEM_COLUMNS)
+    by_key = Window.partitionBy("unit", "session_id")
+    sessions = sessions.withColumn(
+        "twins", F.when(F.col("session_id").isNotNull(), F.count("*").over(by_key)).otherwise(1)
+    )
+    sessions = failed_rules(sessions, rules.row_rules(_SESSION_COLUMNS), "failed")
+    unplaced = F.col("unit").endswith("~unplaced")
+    sessions = kept(
+        sessions.withColumn(
+            "reasons",
+            reasons(
+                F.col("problems"),
+                F.col("failed"),
+                reason_if(F.col("twins") > 1, "several different records under one session_id"),
+            ),
+        )
+    )
+    accepted = F.size("reasons") == 0
+    newest = Window.partitionBy("session_id").orderBy(F.desc("ingested_at"), F.desc("unit"))
+    winners = (
+        sessions.where(accepted & ~unplaced)
+        .withColumn("place", F.row_number().over(newest))
+        .where(F.col("place") == 1)
+        .select("unit", "digest")
+    )
+    items = (
+        parsed.where(~is_session).drop("record", "item_count", "unknown").join(winners, ["unit", "digest"], "left_semi")
+    )
+    items = failed_rules(items, rules.row_rules([*_ITEM_COLUMNS, *_SESSION_COLUMNS]), "failed")
+    items = kept(items.withColumn("reasons", reasons(F.col("problems"), F.col("failed"))))
+    rejected_sessions = sessions.where(~accepted | unplaced)
+    accepted_items = items.where(accepted)
+    texts = sessions.select("unit", "digest", "record")
+
+    def with_record(chosen: DataFrame) -> DataFrame:
+        sent = chosen.join(texts, ["unit", "digest"])
+        return sent.withColumn("record", F.udf(item_record)("record", "item_number"))
+
+    weight = F.greatest(F.col("item_count"), F.lit(1))
+    counts = (
+        sessions.where(~unplaced)
+        .agg(
+            F.sum(weight).alias("received"),
+            F.sum(F.when(~accepted, weight)).alias("sessions_rejected"),
+            F.count(F.when(F.col("twins") > 1, 1)).alias("conflicts"),
+            F.array_sort(F.array_distinct(F.flatten(F.collect_set("unknown")))).alias("unknown"),
+        )
+        .collect()[0]
+    )
+    items_rejected = items.where(~accepted).count()
+    return Judgement(
+        rows=accepted_items,
+        rejected=rejected_records(rejected_sessions).unionByName(rejected_records(with_record(items.where(~accepted)))),
+        accepted=accepted_records(sessions.where(accepted & ~unplaced), "session_id").unionByName(
+            accepted_records(with_record(accepted_items), "session_id")
+        ),
+        received=counts["received"] or 0,
+        rejected_count=(counts["sessions_rejected"] or 0) + items_rejected,
+        conflicts=counts["conflicts"],
+        unknown_fields=tuple(counts["unknown"] or ()),
+    )
+
+
+def shared_days(parsed: "DataFrame") -> dict[str, list[str]]:
+    """For each day that holds a session another day of the batch holds too: those other days."""
+    seen = parsed.where(
+        F.col("item_number").isNull() & F.col("session_id").isNotNull() & ~F.col("unit").endswith("~unplaced")
+    )
+    days = seen.groupBy("session_id").agg(F.collect_set("unit").alias("days")).where(F.size("days") > 1)
+    shares: dict[str, set[str]] = {}
+    for row in days.select("days").distinct().collect():
+        for day in row["days"]:
+            shares.setdefault(day, set()).update(set(row["days"]) - {day})
+    return {day: sorted(others) for day, others in sorted(shares.items())}
+
+
+def displaced_days(parsed: "DataFrame", main: "DataFrame", days: "Iterable[date]") -> frozenset[date]:
+    """Days outside `days` whose rows in `main` belong to sessions of this batch: they decide together."""
+    ids = parsed.where(F.col("item_number").isNull() & F.col("session_id").isNotNull()).select("session_id").distinct()
+    elsewhere = main.where(~within(days)).join(F.broadcast(ids), "session_id", "left_semi")
+    found = elsewhere.select(F.to_date("session_start_time").alias("day")).distinct().collect()
+    return frozenset(row["day"] for row in found)
+
+
+def within(days: "Iterable[date]") -> "Column":
+    """Whether a row's `session_start_time` is in one of these UTC days, as ranges that Iceberg maps to partitions."""
+    condition: Column = F.lit(False)
+    start = F.col("session_start_time")
+    for first, end in _runs(sorted(days)):
+        condition |= (start >= F.lit(midnight(first))) & (start < F.lit(midnight(end)))
+    return condition
+
+
+def silver_rows(judged: Judgement, batch_id: str) -> "DataFrame":
+    """The accepted items as silver's columns."""
+    return judged.rows.withColumn("batch_id", F.lit(batch_id)).select(*SESSIONS.column_names)
+
+
+def _runs(days: list[date]) -> Iterator[tuple[date, date]]:
+    """Consecutive days as half-open ranges."""
+    for index, day in enumerate(days):
+        if index == 0 or days[index - 1] != day - timedelta(days=1):
+            first = day
+        if index + 1 == len(days) or days[index + 1] != day + timedelta(days=1):
+            yield first, day + timedelta(days=1)
+
+
+def _rows(line: str) -> Iterator[dict[str, Any]]:
+    parsed = conform_session(line)
+    yield {
+        "digest": parsed.digest,
+        "record": line,
+        "item_count": len(parsed.items),
+        "unknown": sorted(parsed.unknown_fields),
+        "problems": parsed.session.problems,
+        **parsed.session.values,
+    }
+    for item in parsed.items:
+        yield {"digest": parsed.digest, "problems": item.problems, **parsed.session.values, **item.values}

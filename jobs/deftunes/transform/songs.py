@@ -1,0 +1,136 @@
+"""Songs: the chain of landings since main's -> changed rows and deletions, merged into one row per track_id.
+
+    full | changes since the landing that main holds -> collapse -> conflicts -> rules -> compare with main
+
+Normally the newest landing alone is read. After a change of rules, or when main holds none of the chain, the chain is
+read back to its last full landing: for each track the newest landing that has it speaks.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+
+from deftunes import layout
+from deftunes.quality.evaluate import failed_rules
+from deftunes.transform.frames import Judgement, accepted_records, kept, reason_if, reasons, rejected_records
+from deftunes.transform.schema import SONGS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from deftunes.adapters.lake import Lake
+    from deftunes.batches import Manifest
+    from deftunes.landing import Landings, Receipt
+    from deftunes.quality.rules import Ruleset
+
+_PROVENANCE = ("is_deleted", "ingested_at", "batch_id")
+_TYPES = {column.name: column.type for column in SONGS.columns if column.name not in _PROVENANCE}
+_KEYS = "keys-"
+
+
+def chain_since(landings: "Landings", newest: "Receipt", held: "Manifest | None", rules: str) -> "list[Receipt]":
+    """The landings to read, oldest first: from after the one `main` holds under these rules, else from a full one."""
+    held_key = held.landings[layout.SNAPSHOT] if held and held.rules == rules else None
+    chain = [newest]
+    while chain[0].source["kind"] != "full" and chain[0].source["base"] != held_key:
+        chain.insert(0, landings.read(chain[0].source["base"]))
+    return chain
+
+
+def judge(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules: "Ruleset") -> Judgement:
+    """Accept or reject every song that the chain of landings brings."""
+    landed = [
+        _read(spark, lake, receipt, keys=False)
+        .withColumn("place", F.lit(place))
+        .withColumn("landing", F.lit(receipt.key))
+        for place, receipt in enumerate(chain)
+    ]
+    songs = landed[0]
+    for more in landed[1:]:
+        songs = songs.unionByName(more)
+    raw = [F.col(name) for name in _TYPES]
+    by_key = Window.partitionBy("track_id")
+    songs = (
+        songs.withColumn("newest", F.max("place").over(by_key))
+        .where(F.col("track_id").isNull() | (F.col("place") == F.col("newest")))
+        .dropDuplicates([*_TYPES])
+        .withColumn("twins", F.when(F.col("track_id").isNotNull(), F.count("*").over(by_key)).otherwise(1))
+        .withColumn("record", F.to_json(F.struct(*raw), {"ignoreNullFields": "false"}))
+        .withColumn("problems", reasons(*(_type_problem(name, type_) for name, type_ in _TYPES.items())))
+        .withColumns({name: F.col(name).cast(type_) for name, type_ in _TYPES.items()})
+    )
+    songs = failed_rules(kept(songs), rules.row_rules(_TYPES), "failed")
+    conflict = reason_if(F.col("twins") > 1, "several different records under one track_id")
+    songs = songs.withColumn("reasons", reasons(F.col("problems"), F.col("failed"), conflict))
+    accepted = F.size("reasons") == 0
+    counts = songs.agg(
+        F.count("*").alias("received"),
+        F.count(F.when(~accepted, 1)).alias("rejected"),
+        F.count(F.when(F.col("twins") > 1, 1)).alias("conflicts"),
+    ).collect()[0]
+    return Judgement(
+        rows=songs.where(accepted),
+        rejected=rejected_records(songs.where(~accepted)),
+        accepted=accepted_records(songs.where(accepted), "track_id"),
+        received=counts["received"],
+        rejected_count=counts["rejected"],
+        conflicts=counts["conflicts"],
+    )
+
+
+def live_keys(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]") -> "DataFrame | None":
+    """All track_ids that the source holds, or None if the chain says that the set of keys did not change.
+
+    The newest landing that lists all keys speaks; a landing after it without such a list changed none of them.
+    """
+    keys: DataFrame | None = None
+    for receipt in chain:
+        if receipt.source["kind"] == "full":
+            keys = _read(spark, lake, receipt, keys=False).select("track_id")
+        elif any(_is_keys(part.key) for part in receipt.parts):
+            keys = _read(spark, lake, receipt, keys=True)
+    return keys
+
+
+def changes(
+    accepted: "DataFrame", main: "DataFrame", keys: "DataFrame | None", extracted_at: datetime, batch_id: str
+) -> "DataFrame":
+    """The rows that differ from `main` (new, changed, back again, deleted), as silver rows; no other is rewritten."""
+    content = [name for name in _TYPES if name != "track_id"]
+    before = main.select(
+        "track_id",
+        *(F.col(name).alias(f"{name}_before") for name in [*content, "is_deleted"]),
+        F.lit(True).alias("known"),
+    )
+    same = F.col("known").isNotNull() & ~F.coalesce("is_deleted_before", F.lit(False))
+    for name in content:
+        same = same & F.col(name).eqNullSafe(F.col(f"{name}_before"))
+    rows = accepted.join(before, "track_id", "left").where(~same).withColumn("is_deleted", F.lit(False))
+    if keys is not None:
+        gone = (
+            main.where(~F.col("is_deleted")).join(keys, "track_id", "left_anti").withColumn("is_deleted", F.lit(True))
+        )
+        rows = rows.select(*_TYPES, "is_deleted").unionByName(gone.select(*_TYPES, "is_deleted"))
+    provenance = {"ingested_at": F.lit(extracted_at), "batch_id": F.lit(batch_id)}
+    return rows.withColumns(provenance).select(*SONGS.column_names)
+
+
+def _read(spark: "SparkSession", lake: "Lake", receipt: "Receipt", *, keys: bool) -> "DataFrame":
+    paths = [lake.uri(part.key, "s3a") for part in receipt.parts if _is_keys(part.key) == keys]
+    if not paths:
+        return spark.createDataFrame([], ", ".join(f"{name} string" for name in _TYPES))
+    return spark.read.parquet(*paths).select(*(["track_id"] if keys else _TYPES))
+
+
+def _is_keys(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(_KEYS)
+
+
+def _type_problem(name: str, type_: str) -> "Column":
+    """A value that is there but cannot be cast exactly, whatever type the source declares for the column."""
+    lost = F.col(name).isNotNull() & F.col(name).cast(type_).isNull()
+    return reason_if(lost, f"{name}: expected {type_}")

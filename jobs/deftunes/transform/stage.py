@@ -1,0 +1,213 @@
+"""Stage transform: landings in use -> judged rows on the batch's branch, rejected records in quarantine.
+
+    plan -> judge rows -> quarantine -> manifest -> branch
+
+Rerun-safe: the batch's id is a hash of what it is made of; a complete branch is left as it is, quarantine holds a
+record once, the manifest has the same bytes. Nothing here moves `main`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+
+from deftunes import layout
+from deftunes.adapters.catalog import Refs, silver_table
+from deftunes.batches import Batch, Manifest, complete_head, read_manifest, write_manifest
+from deftunes.entities import Entity
+from deftunes.failpoints import Failpoint, reach
+from deftunes.interval import ONE_DAY, Interval
+from deftunes.landing import Landings, Receipt
+from deftunes.quality import quarantine
+from deftunes.records import decode
+from deftunes.transform import sessions, songs, users
+from deftunes.transform.branch import ensure_tables, silver, write_branch, writer_of
+from deftunes.transform.frames import kept
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import SparkSession
+
+    from deftunes.adapters.lake import Lake
+    from deftunes.quality.rules import Ruleset
+    from deftunes.transform.frames import Judgement
+
+Write = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """The outcome of the stage; `snapshot_id` is what quality audits."""
+
+    entity: Entity
+    batch_id: str
+    snapshot_id: int
+    received: int
+    rejected: int
+    quarantined: int  # of the rejected, new in quarantine
+    unknown_fields: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For the run's log."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One entity's part: what was judged, how its rows are written, and which landings that was."""
+
+    judged: "Judgement"
+    receipts: tuple[Receipt, ...]
+    write: Write
+    days: tuple[date, ...] = ()
+    shares: dict[str, list[str]] = field(default_factory=dict)
+
+
+def transform(
+    open_spark: Callable[[], "SparkSession"], lake: "Lake", catalog: "Catalog", batch: Batch, rules: "Ruleset"
+) -> Transformed:
+    """Write one batch that `main` does not hold to its branch. Starts Spark only if the branch is not complete.
+
+    Raises:
+        RetriableError: another run came between; nothing was published.
+    """
+    head = complete_head(Refs(silver_table(catalog, batch.entity)), batch)
+    if head is not None:
+        manifest = read_manifest(lake, batch.entity, batch.id)
+        return Transformed(batch.entity, batch.id, head, manifest.received, manifest.rejected, 0)
+    spark = open_spark()
+    ensure_tables(spark, catalog)
+    try:
+        work = _WORK[batch.entity](spark, lake, batch, rules)
+        judged = work.judged
+        added = quarantine.add(catalog, _rejected_rows(batch, work))
+        reach(Failpoint.TRANSFORM_AFTER_QUARANTINE)
+        manifest = Manifest(
+            entity=batch.entity,
+            batch_id=batch.id,
+            interval=batch.interval,
+            landings={receipt.unit: receipt.key for receipt in work.receipts},
+            rules=batch.rules,
+            parent=batch.held.batch_id if batch.held else None,
+            days=work.days,
+            joined=tuple(day for day in work.days if day not in batch.interval),
+            shares=work.shares,
+            conflicts=judged.conflicts,
+            received=judged.received,
+            rejected=judged.rejected_count,
+            released=_released(catalog, batch.entity, work),
+        )
+        write_manifest(lake, manifest)
+        head = write_branch(spark, catalog, batch, work.write)
+    finally:
+        spark.catalog.clearCache()
+    return Transformed(
+        batch.entity, batch.id, head, judged.received, judged.rejected_count, added, judged.unknown_fields
+    )
+
+
+def _sessions(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset") -> _Work:
+    landings = Landings(lake, Entity.SESSIONS)
+    days = frozenset(layout.day_of_unit(unit) for unit in batch.pending) | batch.shared_days
+    main = spark.table(silver(Entity.SESSIONS))
+    while True:
+        receipts = _receipts_of(landings, days)
+        parsed = sessions.parse(spark, lake, receipts)
+        displaced = sessions.displaced_days(parsed, main, days) if batch.base is not None else frozenset()
+        if not displaced:
+            break
+        # Their sessions turned up on these days: the old days are read again and decide together with the new ones.
+        parsed.unpersist()
+        days |= displaced
+    judged = sessions.judge(parsed, rules)
+
+    def write(target: str) -> None:
+        writer_of(sessions.silver_rows(judged, batch.id), target, batch).overwrite(sessions.within(days))
+
+    return _Work(judged, receipts, write, tuple(sorted(days)), sessions.shared_days(parsed) if len(days) > 1 else {})
+
+
+def _users(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset") -> _Work:
+    receipt = batch.landings[layout.SNAPSHOT]
+    judged = users.judge(spark, lake, receipt, rules)
+    main = spark.table(silver(Entity.USERS))
+
+    def write(target: str) -> None:
+        versions = users.new_versions(judged.rows, main, receipt.extracted_at, batch.id)
+        # Judged again under other rules, a landing replaces its own versions and no others.
+        writer_of(versions, target, batch).overwrite(F.col("effective_from") == F.lit(receipt.extracted_at))
+
+    return _Work(judged, (receipt,), write)
+
+
+def _songs(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset") -> _Work:
+    newest = batch.landings[layout.SNAPSHOT]
+    chain = songs.chain_since(Landings(lake, Entity.SONGS), newest, batch.held, batch.rules)
+    judged = songs.judge(spark, lake, chain, rules)
+    main = spark.table(silver(Entity.SONGS))
+
+    def write(target: str) -> None:
+        rows = songs.changes(judged.rows, main, songs.live_keys(spark, lake, chain), newest.extracted_at, batch.id)
+        if batch.base is not None:
+            rows = kept(rows)
+            if not rows.isEmpty():
+                rows.createOrReplaceTempView("changes")
+                spark.sql(
+                    f"MERGE INTO {target} t USING changes c ON t.track_id = c.track_id "
+                    "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+                )
+            rows = rows.limit(0)  # MERGE cannot carry the batch's id, so an empty append after it does
+        writer_of(rows, target, batch).append()
+
+    return _Work(judged, tuple(chain), write)
+
+
+_WORK = {Entity.SONGS: _songs, Entity.USERS: _users, Entity.SESSIONS: _sessions}
+# The field of a landed record that names what it is about, as the source spells it.
+_KEYS = {Entity.SONGS: "track_id", Entity.USERS: "user_id", Entity.SESSIONS: "session_id"}
+
+
+def _receipts_of(landings: Landings, days: frozenset[date]) -> tuple[Receipt, ...]:
+    first, last = min(days), max(days)
+    found = landings.in_use_between(Interval(first, last + ONE_DAY))
+    return tuple(receipt for unit, receipt in found.items() if layout.day_of_unit(unit) in days)
+
+
+def _rejected_rows(batch: Batch, work: _Work) -> Iterator[quarantine.Rejected]:
+    receipts = {receipt.key: receipt for receipt in work.receipts}
+    for row in work.judged.rejected.toLocalIterator():
+        receipt = receipts[row["landing"]]
+        yield quarantine.Rejected(
+            entity=batch.entity,
+            record_sha256=row["record_sha256"],
+            batch_id=batch.id,
+            reasons=tuple(row["reasons"]),
+            record=row["record"],
+            source=receipt.key,
+            day=_day_of(receipt),
+            ingested_at=receipt.extracted_at,
+        )
+
+
+def _released(catalog: "Catalog", entity: Entity, work: _Work) -> tuple[str, ...]:
+    """Records in quarantine that this batch accepts; they leave it once the batch is published."""
+    days = None if entity.is_snapshot else work.days
+    held_back = {row["record_sha256"]: row["record"] for row in quarantine.listed(catalog, entity, days)}
+    if not held_back:
+        return ()
+    keys = {record.get(_KEYS[entity]) for record in map(decode, held_back.values()) if isinstance(record, dict)}
+    names = [(key,) for key in keys if isinstance(key, str)]
+    if not names:
+        return ()
+    candidates = work.judged.accepted.join(
+        F.broadcast(work.judged.accepted.sparkSession.createDataFrame(names, "key string")), "key", "left_semi"
+    )
+    accepted = {row[0] for row in candidates.select("record_sha256").distinct().collect()}
+    return tuple(sorted(accepted & held_back.keys()))
+
+
+def _day_of(receipt: Receipt) -> date | None:
+    placed = not receipt.entity.is_snapshot and receipt.unit == receipt.unit[:10]
+    return layout.day_of_unit(receipt.unit) if placed else None
