@@ -87,6 +87,9 @@ class Aws:
         """For the AWS CLI: --endpoint-url."""
         return _endpoint(record)
 
+    def tidy(self, record: Record) -> None:
+        """It leaves nothing."""
+
 
 def _endpoint(record: Record) -> str:
     return f"http://{LOOPBACK}:{record.port}"

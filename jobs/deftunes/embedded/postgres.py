@@ -95,6 +95,10 @@ class Postgres:
         """For psql or a BI tool; the password is in `run/postgres.secret`."""
         return f"postgresql://{USER}@{LOOPBACK}:{record.port}/{WAREHOUSE}"
 
+    def tidy(self, record: Record) -> None:
+        """Remove the socket's folder."""
+        shutil.rmtree(record.facts["socket"], ignore_errors=True)
+
     def _psql(self, home: Home, record: Record, statement: str) -> str:
         answer = _run("psql", *_at(record), "-XAtc", statement)
         if answer.returncode != 0:

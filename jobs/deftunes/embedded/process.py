@@ -88,14 +88,15 @@ def name_of(pid: int) -> str | None:
 
 def _started(pid: int) -> str | None:
     try:
-        # Fields after the name, which is in parentheses and may hold anything: state is the 3rd, start the 22nd.
+        # Fields after the name, which is in parentheses and may hold anything: state is the 3rd, threads the 20th,
+        # start the 22nd. A killed process is a zombie first and closes its files when its last thread has ended.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except FileNotFoundError:
         return None if Path("/proc/self/stat").exists() else _ps(pid, "lstart")
     except ProcessLookupError:
         return None
-    return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+    return None if fields[0] in "ZX" and int(fields[17]) <= 1 else f"{boot}:{fields[19]}"
 
 
 def _ps(pid: int, column: str) -> str | None:

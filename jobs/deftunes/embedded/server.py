@@ -49,3 +49,7 @@ class Server(Protocol):
     def address(self, record: Record) -> str:
         """Where people find it; holds no secret."""
         ...
+
+    def tidy(self, record: Record) -> None:
+        """Take away what it left outside of its home, once it has stopped."""
+        ...

@@ -88,6 +88,8 @@ def down(settings: Settings) -> tuple[Part, ...]:
             if record and record.process.is_alive():
                 record.process.end(server.stop_signal, _STOP_SECONDS)
                 stopped.append(server.part)
+            if record:
+                server.tidy(record)
     return tuple(stopped)
 
 

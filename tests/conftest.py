@@ -1,0 +1,60 @@
+"""Fixtures that every layer shares. Builders and fakes are in `support/`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deftunes.config import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from support.stack import Stack
+
+# A developer's own settings must not reach a test: not a real lake, not a real account.
+for _name in list(os.environ):
+    if _name.startswith(("DEFTUNES_", "AWS_")):
+        del os.environ[_name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what is fast first, so that a broken rule is not found behind a quarter of an hour."""
+    layers = ("unit", "contract", "integration", "drills", "e2e")
+    root = Path(__file__).parent
+
+    def layer(item: pytest.Item) -> int:
+        name = item.path.relative_to(root).parts[0]
+        return layers.index(name) if name in layers else len(layers)
+
+    items.sort(key=layer)
+
+
+@pytest.fixture(scope="session")
+def stack() -> "Iterator[Stack]":
+    """S3, Glue, Secrets Manager and PostgreSQL, started once. What a test finds in them is what others left."""
+    from support.stack import open_stack
+
+    opened = open_stack()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def settings(stack: "Stack") -> Settings:
+    """Settings over an empty lake, no silver table and two empty databases."""
+    return stack.fresh()
+
+
+@pytest.fixture(scope="session")
+def spark(stack: "Stack") -> "Iterator[SparkSession]":
+    """The one Spark session of the test run, on the stack's lake and catalog."""
+    from deftunes.adapters.jars import classpath
+    from deftunes.adapters.java import java_home
+    from deftunes.adapters.spark import open_spark
+
+    session = open_spark(stack.settings, classpath(), java_home())
+    yield session
+    session.stop()

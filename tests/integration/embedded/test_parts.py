@@ -1,0 +1,275 @@
+"""The embedded parts as commands meet them: started once, found again, back after every kind of death."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import boto3
+import psycopg2
+import pytest
+
+from deftunes import embedded, layout
+from deftunes.config import Settings
+from deftunes.embedded import Part, PartStatus
+from deftunes.embedded.process import Process
+from deftunes.errors import DeftunesError
+
+NEEDS = frozenset({Part.AWS, Part.POSTGRES})
+RESOLVE = """
+import sys
+from deftunes import embedded
+from deftunes.config import read_settings
+settings = embedded.resolve(read_settings(), {embedded.Part.AWS, embedded.Part.POSTGRES})
+print(settings.aws_endpoint_url, settings.songs_dsn.get_secret_value())
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home of its own, with nothing up, and nothing up in the end."""
+    with tempfile.TemporaryDirectory(prefix="deftunes-test-") as folder:
+        path = Path(folder) / "home"
+        yield path
+        embedded.down(Settings(home=path))
+
+
+def status(home: Path, part: Part) -> PartStatus:
+    return next(found for found in embedded.parts(Settings(home=home)) if found.part is part)
+
+
+def pids(home: Path) -> dict[Part, int | None]:
+    return {found.part: found.pid for found in embedded.parts(Settings(home=home))}
+
+
+def sql(settings: Settings, statement: str) -> list[tuple[object, ...]]:
+    assert settings.songs_dsn
+    with closing(psycopg2.connect(settings.songs_dsn.get_secret_value())) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def command(home: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", RESOLVE],
+        env={**os.environ, "DEFTUNES_HOME": str(home)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_a_second_command_finds_what_the_first_one_started(home: Path) -> None:
+    first = embedded.resolve(Settings(home=home), NEEDS)
+    before = pids(home)
+    began = time.monotonic()
+    second = embedded.resolve(Settings(home=home), NEEDS)
+    took = time.monotonic() - began
+    assert pids(home) == before
+    assert all(before[part] for part in NEEDS)
+    assert first == second
+    assert took < 0.5  # measured: 0.01 s; it must not become a start
+
+
+def test_addresses_that_are_set_start_nothing(home: Path) -> None:
+    given = Settings(home=home, lake="s3://x", songs_dsn="a", warehouse_dsn="b", api_url="http://c")
+    assert embedded.resolve(given, Part) is given
+    assert not home.exists()
+
+
+def test_commands_at_once_start_each_part_once_and_let_go_of_their_output(home: Path) -> None:
+    commands = [command(home) for _ in range(4)]
+    # `communicate` ends when nobody holds the pipe any more: a part that had inherited it would hang this here.
+    answers = [process.communicate(timeout=60) for process in commands]
+    assert [process.returncode for process in commands] == [0] * 4, answers
+    assert len({out for out, _ in answers}) == 1
+    for part, program in ((Part.AWS, "deftunes.embedded.aws_server"), (Part.POSTGRES, "postgres\0-D")):
+        running = [
+            path.parent.name
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if program in _read(path) and str(home) in _read(path.with_name("environ")) + _read(path)
+        ]
+        assert running == [str(status(home, part).pid)]
+
+
+@pytest.mark.parametrize("part", sorted(NEEDS))
+def test_a_killed_part_comes_back_with_what_it_had_acknowledged(home: Path, part: Part) -> None:
+    settings = embedded.resolve(Settings(home=home), NEEDS)
+    with closing(boto3.client("s3")) as s3, closing(boto3.client("secretsmanager")) as secrets:
+        s3.create_bucket(Bucket="empty-bucket")
+        s3.put_object(Bucket="deftunes-lake", Key="a/b", Body=b"kept")
+        secrets.create_secret(Name="token", SecretString="kept")
+    sql(settings, "create table kept as select 1 as one")
+
+    killed = status(home, part).pid
+    assert killed
+    os.kill(killed, signal.SIGKILL)
+    again = embedded.resolve(Settings(home=home), NEEDS)
+
+    assert status(home, part).pid not in {None, killed}
+    assert again == settings  # the same ports
+    assert sql(again, "select one from kept") == [(1,)]
+    with closing(boto3.client("s3")) as s3, closing(boto3.client("secretsmanager")) as secrets:
+        assert s3.get_object(Bucket="deftunes-lake", Key="a/b")["Body"].read() == b"kept"
+        assert "empty-bucket" in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+        assert secrets.get_secret_value(SecretId="token")["SecretString"] == "kept"
+
+
+def test_a_part_stopped_in_its_work_recovers(home: Path) -> None:
+    settings = embedded.resolve(Settings(home=home), NEEDS)
+    sql(settings, "create table kept as select generate_series(1, 100000) as number")
+    # All of PostgreSQL at once, as a power cut takes it, with work in flight.
+    with closing(psycopg2.connect(settings.songs_dsn.get_secret_value())) as connection:  # type: ignore[union-attr]
+        connection.cursor().execute("insert into kept select generate_series(1, 1000)")
+        postmaster = status(home, Part.POSTGRES).pid
+        children = _read(Path(f"/proc/{postmaster}/task/{postmaster}/children")).split()
+        for pid in (postmaster, *map(int, children)):
+            os.kill(pid, signal.SIGKILL)  # type: ignore[arg-type]
+    again = embedded.resolve(Settings(home=home), NEEDS)
+    assert sql(again, "select count(*) from kept") == [(100000,)]
+
+
+@pytest.mark.parametrize("part", sorted(NEEDS))
+def test_a_port_taken_meanwhile_is_given_up_for_another(home: Path, part: Part) -> None:
+    embedded.resolve(Settings(home=home), NEEDS)
+    before = status(home, part).address
+    embedded.down(Settings(home=home))
+    assert before
+    taken = int(before.partition("127.0.0.1:")[2].partition("/")[0])
+    with closing(socket.create_server(("127.0.0.1", taken))):
+        embedded.resolve(Settings(home=home), NEEDS)
+        after = status(home, part).address
+        assert after != before
+    embedded.resolve(Settings(home=home), NEEDS)
+    assert status(home, part).address == after
+
+
+@pytest.mark.parametrize(
+    "name", ["a b 'c' $HOME", "long-" + "x" * 120, "Ünïcode-☂"], ids=["quotes and spaces", "long", "unicode"]
+)
+def test_any_folder_can_be_home(home: Path, name: str) -> None:
+    awkward = home / name
+    settings = embedded.resolve(Settings(home=awkward), NEEDS)
+    try:
+        assert sql(settings, "select 1") == [(1,)]
+    finally:
+        embedded.down(Settings(home=awkward))
+
+
+def test_a_relative_home_is_the_same_from_every_command(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir()
+    monkeypatch.chdir(home)
+    first = embedded.resolve(Settings(home=Path("state")), NEEDS)
+    monkeypatch.chdir("/")
+    again = embedded.resolve(Settings(home=home / "state"), NEEDS)
+    assert again.songs_dsn == first.songs_dsn
+    assert set(embedded.down(Settings(home=home / "state"))) == NEEDS
+
+
+def test_down_stops_cleanly_and_leaves_no_process(home: Path) -> None:
+    settings = embedded.resolve(Settings(home=home), NEEDS)
+    dsn = settings.songs_dsn
+    assert dsn
+    with closing(psycopg2.connect(dsn.get_secret_value())):  # a client that stays must not hold it up
+        before = pids(home)
+        assert set(embedded.down(Settings(home=home))) == NEEDS
+    assert [found.is_up for found in embedded.parts(Settings(home=home))] == [False] * 3
+    for pid in filter(None, before.values()):
+        assert not Path(f"/proc/{pid}").exists() or "Z" in _read(Path(f"/proc/{pid}/stat"))
+    assert "database system is shut down" in status(home, Part.POSTGRES).log.read_text()
+    socket_folder = Path(psycopg2.extensions.parse_dsn(dsn.get_secret_value())["host"])
+    assert not socket_folder.exists()
+    assert embedded.down(Settings(home=home)) == ()
+
+
+def test_a_stranger_with_a_part_s_pid_is_neither_taken_for_it_nor_killed(home: Path) -> None:
+    embedded.resolve(Settings(home=home), NEEDS)
+    embedded.down(Settings(home=home))
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        for part in NEEDS:
+            path = home / "run" / part
+            record = json.loads(path.read_text())
+            record["process"]["pid"] = stranger.pid
+            path.write_text(json.dumps(record))
+        lock = home / "postgres" / "postmaster.pid"
+        lock.write_text(f"{stranger.pid}\n{home / 'postgres'}\n")
+        assert [found.is_up for found in embedded.parts(Settings(home=home))] == [False] * 3
+        assert embedded.down(Settings(home=home)) == ()
+        embedded.resolve(Settings(home=home), NEEDS)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@pytest.mark.parametrize("torn", ["", "{", "{}", '{"process": {"pid": 1}}'])
+def test_a_record_that_cannot_be_read_is_as_good_as_none(home: Path, torn: str) -> None:
+    embedded.resolve(Settings(home=home), {Part.AWS})
+    process = Process(**json.loads((home / "run" / "aws").read_text())["process"])
+    (home / "run" / "aws").write_text(torn)
+    try:
+        embedded.resolve(Settings(home=home), {Part.AWS})
+        assert status(home, Part.AWS).is_up
+    finally:
+        process.end(signal.SIGTERM, 10)
+
+
+def test_a_starter_killed_before_the_part_was_set_up_is_finished_by_the_next(home: Path) -> None:
+    embedded.resolve(Settings(home=home), {Part.AWS})
+    with closing(boto3.client("glue")) as glue:
+        glue.delete_database(Name=layout.DATABASE)
+        path = home / "run" / "aws"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "is_furnished": False}))
+        before = status(home, Part.AWS).pid
+        embedded.resolve(Settings(home=home), {Part.AWS})
+        assert glue.get_database(Name=layout.DATABASE)["Database"]["Name"] == layout.DATABASE
+    assert status(home, Part.AWS).pid == before
+
+
+def test_a_part_that_cannot_start_says_why_and_where_its_log_is(home: Path) -> None:
+    embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    embedded.down(Settings(home=home))
+    (home / "postgres" / "PG_VERSION").write_text("9.6\n")
+    with pytest.raises(DeftunesError, match=r"log/postgres.log(.|\n)*incompatible(.|\n)*deftunes doctor"):
+        embedded.resolve(Settings(home=home), {Part.POSTGRES})
+
+
+def test_no_secret_is_in_arguments_logs_or_open_files(home: Path) -> None:
+    embedded.resolve(Settings(home=home), NEEDS)
+    password = (home / "run" / "postgres.secret").read_text()
+    assert len(password) > 20
+    assert (home / "run" / "postgres.secret").stat().st_mode & 0o077 == 0
+    seen = [*(home / "log").iterdir(), *(Path(f"/proc/{status(home, part).pid}/cmdline") for part in NEEDS)]
+    assert all(password not in _read(path) for path in seen)
+    port = (status(home, Part.POSTGRES).address or "").partition("127.0.0.1:")[2].partition("/")[0]
+    dsn = {"host": "127.0.0.1", "port": port, "user": "deftunes", "dbname": "deftunes_warehouse"}
+    psycopg2.connect(**dsn, password=password).close()
+    with pytest.raises(psycopg2.OperationalError, match="password"):
+        psycopg2.connect(**dsn, password="wrong")
+
+
+def test_only_the_loopback_interface_is_listened_on(home: Path) -> None:
+    embedded.resolve(Settings(home=home), NEEDS)
+    inodes = set()
+    for part in NEEDS:
+        for link in Path(f"/proc/{status(home, part).pid}/fd").iterdir():
+            with suppress(OSError):
+                inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
+    rows = [line.split() for name in ("tcp", "tcp6") for line in _read(Path(f"/proc/net/{name}")).splitlines()[1:]]
+    listening = [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
+    assert len(listening) == 2
+    assert all(address.startswith("0100007F:") for address in listening)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
