@@ -82,7 +82,7 @@ def sessions_of(seed: int, day: date, per_day: int, people: People, assortment: 
             start = times.cut(begin + int(random() * times.DAY), style)
         late = number > 1 and random() < 0.01  # noqa: PLR2004
         known_from = start + times.DAY + int(random() * 2 * times.DAY) if late else start
-        if buyers and choice >> 56:
+        if buyers and choice >> 57:
             user_id = buyers[int(len(buyers) * random())].user_id
         else:
             user_id = strangers[int(len(strangers) * random())]
@@ -96,7 +96,7 @@ def sessions_of(seed: int, day: date, per_day: int, people: People, assortment: 
                 continue
             detail = bits(48)
             popular = known[int(len(known) * random() * random())]
-            track = popular if detail & 0xFF else rare[(detail >> 8) % len(rare)]
+            track = popular if detail & 0x7F else rare[(detail >> 8) % len(rare)]
             cents, price = PRICES[(detail >> 16) % len(PRICES)]
             like = _like(start, random(), random())
             items.append(Item(track, cents, price, currency, *like, (detail >> 32) % len(times.STYLES)))
