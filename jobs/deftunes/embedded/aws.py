@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import SecretStr
@@ -30,14 +31,14 @@ class Aws:
 
     def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:  # noqa: ARG002
         """The wrapper around MiniStack."""
-        return [sys.executable, "-P", "-m", "deftunes.embedded.aws_server", str(port)]
+        return [sys.executable, "-P", "-m", "deftunes.embedded.aws_server", str(port), str(_objects(home))]
 
     def environment(self, home: Home) -> dict[str, str]:
         """MiniStack's settings: keep everything, open no other port, leave any Docker engine of this machine alone."""
         data = home.data(self.part)
         return {
             "S3_PERSIST": "1",
-            "S3_DATA_DIR": str(data / "s3"),
+            "S3_DATA_DIR": str(_objects(home)),
             "PERSIST_STATE": "1",
             "STATE_DIR": str(data / "state"),
             "SERVICES": "s3,glue,secretsmanager,sts",
@@ -93,3 +94,7 @@ class Aws:
 
 def _endpoint(record: Record) -> str:
     return f"http://{LOOPBACK}:{record.port}"
+
+
+def _objects(home: Home) -> Path:
+    return home.data(Part.AWS) / "s3"

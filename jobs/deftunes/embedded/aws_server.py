@@ -2,9 +2,9 @@
 
     request  ->  MiniStack  ->  state saved (temporary file, fsync, rename)  ->  answer
 
-MiniStack keeps the bodies of S3 objects as they come, but the Glue catalog, secrets and buckets only at a clean stop.
-Here the service that a mutating call changed is saved before the answer leaves. Handlers run on one event loop, and a
-save runs on it too, so no two saves cross.
+MiniStack keeps S3 objects as they come, but the Glue catalog, secrets and buckets only at a clean stop. Here the
+service that a mutating call changed is saved before the answer leaves. Handlers run on one event loop, and a save runs
+on it too, so no two saves cross. An object that could not be kept (a full disk) is an error, not a warning in a log.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,37 @@ Send = Callable[[Message], Awaitable[None]]
 _TARGETS = {"AWSGlue": "glue", "secretsmanager": "secretsmanager"}
 _READING = ("Get", "BatchGet", "List", "Describe", "Search", "Query", "Validate")
 _SECONDS_TO_FINISH = 3.0
+_SIDECAR = ".meta.json"
+
+# What MiniStack could not keep while it served the request of this context.
+_lost: ContextVar[list[str] | None] = ContextVar("lost", default=None)
+
+
+class _Losses(logging.Handler):
+    """Hears of the objects that MiniStack could not keep: it says so in its log only, and answers 200."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lost = _lost.get()
+        if lost is not None and record.getMessage().startswith("Failed to persist"):
+            lost.append(record.getMessage())
 
 
 async def durable(scope: Scope, receive: Receive, send: Send) -> None:
     """MiniStack's application, each change saved before it is acknowledged."""
-    service = changed_service(scope) if scope["type"] == "http" else None
-    if service is None:
+    if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"}:
         await ministack.app(scope, receive, send)
         return
+    service = changed_service(scope)
+    lost: list[str] = []
+    _lost.set(lost)
 
     async def save_then_send(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] < 300:  # noqa: PLR2004
-            save(service)
+            if lost:
+                # The server turns it into a 500, which every SDK tries again and then reports.
+                raise OSError(lost[0])
+            if service:
+                save(service)
         await send(message)
 
     await ministack.app(scope, receive, save_then_send)
@@ -76,6 +96,22 @@ def save(service: str) -> None:
     temporary.replace(folder / f"{service}.json")
 
 
+def mend(objects: Path) -> None:
+    """Undo half a write: a kill between an object's body and its sidecar left a new body with the old one's size.
+
+    MiniStack works size and ETag out anew where there is no sidecar. Must run before it reads the folder.
+    """
+    for folder, _, names in os.walk(objects):
+        for name in names:
+            path = Path(folder, name)
+            if name.endswith(".tmp"):
+                path.unlink()
+            elif name.endswith(_SIDECAR):
+                body = path.with_name(name.removesuffix(_SIDECAR))
+                if body.exists() and body.stat().st_mtime_ns > path.stat().st_mtime_ns:
+                    path.unlink()
+
+
 async def _serve(port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -94,4 +130,6 @@ async def _serve(port: int) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
+    logging.getLogger().addHandler(_Losses())
+    mend(Path(sys.argv[2]))
     asyncio.run(_serve(int(sys.argv[1])))
