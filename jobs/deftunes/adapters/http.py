@@ -104,6 +104,7 @@ class PurchaseApi:
         token: bearer token, sent to this host only.
         budget: seconds a request is tried again, counted from its first failure.
         timeout: seconds to wait for a connection or for the next bytes; a long answer that keeps coming is not cut.
+        clock: seconds, for the budget only.
         sleep: waits between tries.
 
     """
@@ -115,6 +116,7 @@ class PurchaseApi:
         *,
         budget: float,
         timeout: float,
+        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         parts = urlsplit(base_url)
@@ -126,6 +128,7 @@ class PurchaseApi:
         self._auth = _Bearer(base_url, token)
         self._budget = budget
         self._timeout = timeout
+        self._clock = clock
         self._sleep = sleep
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
@@ -183,7 +186,7 @@ class PurchaseApi:
             try:
                 return answer.add_page(shown, lambda spool: self._try(url, spool)).next_url
             except _BrokenError as broken:
-                now = time.monotonic()
+                now = self._clock()
                 deadline = now + self._budget if deadline is None else deadline
                 wait = _wait(failures, broken.retry_after)
                 left = deadline - now

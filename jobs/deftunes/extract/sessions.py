@@ -26,8 +26,9 @@ import msgspec
 from deftunes import layout
 from deftunes.adapters.http import PurchaseApi
 from deftunes.adapters.jsonarray import without_surrogates
+from deftunes.entities import Entity
 from deftunes.extract.landed import Landed, refuse_shrunk, units_of
-from deftunes.extract.records import PART, RecordFile, canonical
+from deftunes.extract.records import PART, RecordFile, canonical, refuse_strangers
 from deftunes.interval import ONE_DAY, Interval, read_instant
 from deftunes.landing import Draft, Landings
 
@@ -35,6 +36,7 @@ from deftunes.landing import Draft, Landings
 # too often, longer ones lose more when one breaks off.
 _SHORTEST_WINDOW = 7
 _LONGEST_WINDOW = 14
+_FIELDS = ("session_id", "session_items", "session_start_time")
 
 
 class _Session(msgspec.Struct):
@@ -155,6 +157,7 @@ def _fetch(api: PurchaseApi, days: list[date], folder: Path) -> _Window:
         # An `end_date` that is not included must be the second day after the last one, since a record of the last UTC
         # day may carry the next day's date in its own zone.
         answer = opened.enter_context(api.sessions(days[0] - ONE_DAY, days[-1] + 2 * ONE_DAY))
+        refuse_strangers(answer, Entity.SESSIONS, _FIELDS)
         files = {day: opened.enter_context(RecordFile(folder / layout.day_unit(day) / PART)) for day in days}
         aside = opened.enter_context(unplaced.open("wb"))
         for record in answer.records():

@@ -12,9 +12,11 @@ from pathlib import Path
 from deftunes import layout
 from deftunes.adapters.http import PurchaseApi
 from deftunes.extract.landed import Landed, refuse_shrunk, units_of
-from deftunes.extract.records import PART, RecordFile
+from deftunes.extract.records import PART, RecordFile, refuse_strangers
 from deftunes.interval import Interval
 from deftunes.landing import Draft, Landings
+
+_FIELDS = ("user_name", "user_lastname", "user_since", "user_location")
 
 
 def land_users(
@@ -33,6 +35,7 @@ def land_users(
         api.users() as answer,
         RecordFile(Path(folder) / PART) as file,
     ):
+        refuse_strangers(answer, landings.entity, _FIELDS)
         for record in answer.records():
             file.add(record)
         digest = file.close()

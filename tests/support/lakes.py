@@ -1,0 +1,33 @@
+"""A lake in memory, for tests of what is decided before anything reaches S3."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from deftunes.adapters.lake import JsonObject, Lake
+
+
+class MemoryLake(Lake):
+    """Objects in a dictionary, listed in order as S3 does."""
+
+    def __init__(self) -> None:
+        self.bucket, self.prefix = "memory", ""
+        self.objects: dict[str, bytes] = {}
+
+    def put(self, key: str, body: bytes) -> None:
+        self.objects[key] = body
+
+    def upload(self, key: str, path: Path) -> None:
+        self.objects[key] = path.read_bytes()
+
+    def get(self, key: str) -> bytes | None:
+        return self.objects.get(key)
+
+    def get_json(self, key: str) -> JsonObject | None:
+        body = self.get(key)
+        return None if body is None else json.loads(body)
+
+    def keys(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
+        for key in sorted(self.objects):
+            if key.startswith(prefix) and key > (after or ""):
+                yield key

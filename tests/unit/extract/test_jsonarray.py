@@ -1,0 +1,122 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deftunes.adapters import jsonarray
+from deftunes.adapters.jsonarray import MalformedError, NotRecordsError, Splitter
+
+TEXTS = st.text(st.characters(codec="utf-8")) | st.sampled_from(['},{"a":1', "[", '"', "\\", "\\ud800", "\n", "]"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(TEXTS, VALUES, max_size=4)
+
+
+def split(body: bytes, size: int = 1 << 20) -> list[bytes]:
+    splitter = Splitter()
+    lines = b"".join(splitter.feed(body[at : at + size]) for at in range(0, len(body), size)) + splitter.finish()
+    found = lines.split(b"\n")
+    assert found.pop() == b""
+    assert len(found) == splitter.rows
+    return found
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonarray, "BLOCK", 64)
+
+
+@given(
+    st.lists(OBJECTS | VALUES, max_size=12).map(lambda values: [{"first": 1}, *values]),
+    st.sampled_from([None, 1]),
+    st.booleans(),
+    st.integers(1, 200),
+)
+def test_every_element_comes_out_as_it_went_in(values: list[Any], indent: int | None, ascii_: bool, size: int) -> None:
+    body = json.dumps(values, indent=indent, ensure_ascii=ascii_).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsonarray, "BLOCK", 64)
+        found = split(body, size)
+
+    assert [json.loads(line) for line in found] == values
+
+
+@given(st.binary(max_size=40), st.integers(0, 100))
+def test_no_bytes_fail_otherwise_than_by_name(noise: bytes, at: int) -> None:
+    body = b'[{"a":1},{"b":"x"}]'
+    try:
+        found = split(body[:at] + noise + body[at:], 7)
+    except (MalformedError, NotRecordsError):
+        return
+    assert all(json.loads(line) is not ... for line in found)
+
+
+def test_the_text_of_a_record_is_kept() -> None:
+    texts = ['{"a":1.10}', '{"a": 1.1 , "a":2}', '{"b":"\\u00e9","n":1e999}', '{"n":123456789012345678901234567890}']
+
+    assert split(f"\ufeff [{' , '.join(texts)} ]\r\n".encode()) == [text.encode() for text in texts]
+
+
+def test_line_breaks_between_tokens_become_blanks() -> None:
+    assert split(b'[\n{\n"a":\r\n"x\\n"}\n,\n3\n]') == [b'{ "a":  "x\\n"}', b"3"]
+
+
+def test_a_lone_surrogate_stops_nothing(small_blocks: None) -> None:
+    texts = [f'{{"name":"cut \\ud83d","n":{number},"path":"c:\\\\ud800"}}'.encode() for number in range(50)]
+
+    assert split(b"[%b]" % b", ".join(texts), 10) == texts
+
+
+def test_an_empty_array_is_an_answer() -> None:
+    assert split(b" [ ] ") == []
+
+
+def test_a_record_larger_than_any_block_is_one_record(small_blocks: None) -> None:
+    record = b'{"items":[%b{}]}' % (b'{"a":1},' * 5000)
+
+    assert split(b"[%b,%b]" % (record, record), 100) == [record, record]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[", b"[{", b'[{"a":1}', b'[{"a":1},', b'[{"a":1},]', b'[{"a":1}]]', b'[{"a":1}{"a":1}]', b'[{"a":01}]',
+        b'[{"a":NaN}]', b'[{"a":"\n"}]', b'[{"a":"\xff"}]', b'[{"a":1}] <html>', b"[" * 100_000,
+        b'[{"a":1},{"b":"\\x"}]', b'[{"a":"\\ud800',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [3, 1000])
+def test_what_breaks_off_or_is_no_json_is_malformed(body: bytes, size: int, small_blocks: None) -> None:
+    with pytest.raises(MalformedError):
+        split(body, size)
+
+
+@pytest.mark.parametrize("size", [5, 1000])
+def test_an_array_cut_anywhere_is_malformed(size: int, small_blocks: None) -> None:
+    body = json.dumps([{"a": number, "b": [{"c": "},{"}]} for number in range(20)]).encode()
+    for end in range(1, len(body) - 1):
+        with pytest.raises(MalformedError):
+            split(body[:end], size)
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b"", "an empty body"), (b" \n", "an empty body"), (b'{"error":1}', "a JSON object"),
+        (b'{"err', "a JSON object"),
+        (b"<html></html>", "HTML"), (b"null", "no JSON array"), (b"[1, 2]", "no object"), (b"[[]]", "no object"),
+        (b'["a"]', "no object"),
+    ],
+)  # fmt: skip
+def test_what_is_no_array_of_records_is_named(body: bytes, name: str) -> None:
+    with pytest.raises(NotRecordsError, match=name):
+        split(body)
+
+
+def test_one_element_that_is_no_object_is_a_record_like_the_others() -> None:
+    assert split(b'[1,{"a":1},"x"]') == [b"1", b'{"a":1}', b'"x"']
