@@ -5,7 +5,9 @@ A part whose address is unset is embedded: `deftunes.embedded` starts it and fil
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -130,6 +132,21 @@ def export_aws(settings: Settings) -> None:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(direct))
 
 
+@contextmanager
+def exported(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for a library in this process that reads the environment itself; as before afterwards."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process with `extra`, for a child process."""
     return {**os.environ, **extra}
@@ -145,3 +162,23 @@ def export_spark_runtime(java_home: Path | None) -> None:
 def declare_spark_version(version: str) -> None:
     """PyDeequ wants to be told in the environment, before its import."""
     os.environ["SPARK_VERSION"] = version
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One setting, for a person."""
+
+    variable: str
+    value: str
+    meaning: str
+
+
+def described(settings: Settings) -> list[Described]:
+    """Every setting with its value now; secrets are masked, and an address that is unset is embedded."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"DEFTUNES_{name.upper()}"
+        value = getattr(settings, name)
+        rows.append(Described(variable, "(not set)" if value is None else str(value), field.description or ""))
+    return rows

@@ -1,6 +1,7 @@
 """The platform's book-keeping inside the warehouse: what is loaded, and what gold does not show yet.
 
-    deftunes_control.loaded    one row per entity: the silver snapshot that the warehouse holds
+    deftunes_control.loaded    one row per entity: the silver snapshot that the warehouse holds; one row for gold:
+                               the digest of the dbt project that built it
     deftunes_control.changed   what was loaded, or asked for, and is not modelled yet
 
 `load` notes its changes in the transaction that brings them. `model` takes everything noted, and forgets it when gold
@@ -16,6 +17,7 @@ from deftunes.entities import Entity
 
 LOADED = f"{layout.CONTROL_SCHEMA}.loaded"
 CHANGED = f"{layout.CONTROL_SCHEMA}.changed"
+_GOLD = "gold"  # the row beside the entities' that says which dbt project built gold
 ARTISTS = "artists"  # noted beside the entities: a dimension of its own, made of songs and sales
 EVERYTHING = "*"  # the unit that stands for all of an entity: a first load, or silver was set back
 
@@ -54,10 +56,10 @@ def prepare(session: Session) -> None:
         session.run(f"create schema if not exists {layout.CONTROL_SCHEMA}")
         for statement in _TABLES:
             session.run(statement)
-        for entity in Entity:
+        for entity in (*(entity.value for entity in Entity), _GOLD):
             session.run(
                 f"insert into {LOADED} (entity) select %s where not exists (select 1 from {LOADED} where entity = %s)",
-                (entity.value, entity.value),
+                (entity, entity),
             )
 
 
@@ -94,6 +96,16 @@ def note(session: Session, entity: Entity, units: list[str]) -> None:
         )
 
 
-def forget(session: Session) -> None:
-    """Gold shows everything noted."""
+def project(session: Session) -> str | None:
+    """The digest of the dbt project that built gold last."""
+    rows = session.run(f"select batch_id from {LOADED} where entity = %s", (_GOLD,))
+    return rows[0][0] if rows else None
+
+
+def forget(session: Session, *, project: str) -> None:
+    """Gold shows everything noted, as this dbt project computes it."""
     session.run(f"delete from {CHANGED}")
+    session.run(
+        f"update {LOADED} set batch_id = %s where entity = %s and (batch_id is null or batch_id <> %s)",
+        (project, _GOLD, project),
+    )

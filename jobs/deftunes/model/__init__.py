@@ -1,1 +1,5 @@
-"""Stage model: dbt builds the star schema and the BI views."""
+"""The stage `model`: dbt builds the star schema and the BI views."""
+
+from deftunes.model.stage import Modelled, model
+
+__all__ = ["Modelled", "model"]

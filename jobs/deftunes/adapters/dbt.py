@@ -1,0 +1,96 @@
+"""dbt, run inside this process: killed with it, and imported once for every chunk of a backfill."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deftunes.config import exported
+
+_GOOD = {"success", "pass", "no-op"}
+_SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A model or a test that failed. `compiled` is the SQL as it ran, where there is any."""
+
+    name: str
+    kind: str
+    message: str
+    compiled: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The outcome of a build. `problem` is set where dbt did not get as far as building."""
+
+    models: int
+    tests: int
+    skipped: int
+    failed: tuple[Node, ...]
+    problem: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Everything was built and every test passed."""
+        return not self.failed and not self.skipped and self.problem is None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A dbt project. The folder is only read; what dbt writes goes to `work`."""
+
+    folder: Path
+    work: Path
+    target: str
+
+    def digest(self) -> str:
+        """Over every file that decides what a model holds."""
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*.sql")):
+            if path.is_relative_to(self.folder / "models") or path.is_relative_to(self.folder / "macros"):
+                digest.update(f"{path.relative_to(self.folder)}\0".encode())
+                digest.update(path.read_bytes())
+        return digest.hexdigest()[:16]
+
+    def build(self, environment: Mapping[str, str], *, full_refresh: bool) -> Built:
+        """`dbt build`: models and data tests in their order; what follows a failed test is left as it is.
+
+        Unit tests judge the SQL and not the data; the project's own tests run them.
+        """
+        arguments = ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if full_refresh else [])]
+        return self._run(arguments, environment)
+
+    def _run(self, arguments: list[str], environment: Mapping[str, str]) -> Built:
+        from dbt.cli.main import dbtRunner  # noqa: PLC0415 - two seconds that only a build pays
+
+        self.work.mkdir(parents=True, exist_ok=True)
+        with exported(environment):
+            outcome = dbtRunner().invoke(
+                [
+                    *("--log-level", "none", "--log-path", str(self.work / "logs")),
+                    *arguments,
+                    *("--project-dir", str(self.folder), "--profiles-dir", str(self.folder), "--target", self.target),
+                    *("--target-path", str(self.work / "target")),
+                ]
+            )
+        results = getattr(outcome.result, "results", None)
+        if results is None:
+            return Built(0, 0, 0, (), problem=str(outcome.exception or "dbt ended without a result").strip())
+        kinds = [(result, str(result.node.resource_type), str(result.status)) for result in results]
+        return Built(
+            models=sum(kind == "model" and status in _GOOD for _, kind, status in kinds),
+            tests=sum(kind == "test" and status in _GOOD for _, kind, status in kinds),
+            skipped=sum(status == _SKIPPED for _, _, status in kinds),
+            failed=tuple(
+                Node(
+                    result.node.name,
+                    kind,
+                    " ".join(str(result.message or status).split()),
+                    Path(result.node.compiled_path) if getattr(result.node, "compiled_path", None) else None,
+                )
+                for result, kind, status in kinds
+                if status not in {*_GOOD, _SKIPPED}
+            ),
+        )

@@ -1,0 +1,107 @@
+"""Build gold: dimensions, facts and BI views, from silver as the warehouse shows it.
+
+    lock -> note what is computed again -> dbt build (dimensions, facts, their tests, BI views) -> forget the notes
+
+One run at a time per warehouse, and no `load` meanwhile. Gold is a function of silver: a day is deleted and written
+again, a member is computed anew, so running twice, or after a kill anywhere, ends in the same rows. A failing test
+stops before the BI views are refreshed, and the notes stay, so the next run judges the same days again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deftunes import control, layout
+from deftunes.adapters.dbt import Built, Project
+from deftunes.adapters.warehouse import Dialect, Session, Warehouse
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError, RetriableError
+from deftunes.failpoints import Failpoint, reach
+from deftunes.interval import Interval
+from deftunes.model.scope import note_scope
+
+_TARGETS = {Dialect.POSTGRES: "local", Dialect.REDSHIFT: "redshift"}
+# How the drivers say that the server went away, or chose another transaction: dbt passes on their words only.
+_PASSING = (
+    "could not connect",
+    "connection refused",
+    "connection already closed",
+    "connection to server",
+    "server closed the connection",
+    "terminating connection",
+    "the database system is",
+    "deadlock detected",
+    "could not serialize",
+    "serializable isolation violation",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Modelled:
+    """What a model run did. `everything`: gold was computed anew as a whole; `days` were replaced otherwise."""
+
+    interval: Interval
+    everything: bool
+    days: int
+    models: int
+    tests: int
+
+
+def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path, everything: bool = False) -> Modelled:
+    """Build gold for the interval and all that was loaded since the last build.
+
+    `project` is the dbt project's folder, only read; `work` takes dbt's logs and compiled SQL. `everything` computes
+    gold anew as a whole, which happens by itself on first use and when the project's SQL changed.
+
+    Raises:
+        DeftunesError: nothing is loaded yet, a model cannot be built, or a test fails.
+        RetriableError: the warehouse is away, or somebody holds it for longer than the lock timeout.
+    """
+    dbt = Project(project, work, _TARGETS[warehouse.dialect])
+    digest = dbt.digest()
+    with warehouse.hold(exclusive=True) as session:
+        control.prepare(session)
+        _expect_silver(session)
+        with session.transaction():
+            rebuilt = control.project(session) != digest
+            scope = note_scope(session, interval, everything=everything or rebuilt)
+        reach(Failpoint.MODEL_BEFORE_BUILD)
+        built = dbt.build(warehouse.dbt_environment(), full_refresh=rebuilt or everything)
+        if not built.succeeded:
+            raise _failure(built, interval, work)
+        reach(Failpoint.MODEL_AFTER_BUILD)
+        with session.transaction():
+            control.forget(session, project=digest)
+    return Modelled(interval, scope.everything, len(scope.days), built.models, built.tests)
+
+
+def _expect_silver(session: Session) -> None:
+    if session.dialect is Dialect.REDSHIFT:
+        return  # external tables are in no information_schema; dbt says which one is missing
+    with session.transaction():
+        present = {name for (name,) in session.run(
+            "select table_name::text from information_schema.tables where table_schema = %s", (layout.DATABASE,)
+        )}  # fmt: skip
+    missing = sorted({entity.value for entity in Entity} - present)
+    if missing:
+        raise DeftunesError(
+            f"model: expected {layout.DATABASE} in the warehouse, got no {', '.join(missing)}. "
+            f"Run `deftunes load {missing[0]}` first"
+        )
+
+
+def _failure(built: Built, interval: Interval, work: Path) -> DeftunesError:
+    if built.problem is not None:
+        kind = RetriableError if _is_passing(built.problem) else DeftunesError
+        return kind(f"model {interval}: dbt could not build: {built.problem}. Its log is {work / 'logs' / 'dbt.log'}")
+    lines = [
+        f"  {node.kind} {node.name}: {node.message}" + (f"\n    SQL: {node.compiled}" if node.compiled else "")
+        for node in built.failed
+    ]
+    head = f"model {interval}: expected every model and test to succeed, got {len(built.failed)} that did not"
+    tail = f"{built.skipped} after them were left as they are; run `deftunes model` again once the cause is removed"
+    kind = RetriableError if built.failed and all(_is_passing(node.message) for node in built.failed) else DeftunesError
+    return kind("\n".join([f"{head}:", *lines, tail]))
+
+
+def _is_passing(message: str) -> bool:
+    return any(words in message.lower() for words in _PASSING)
