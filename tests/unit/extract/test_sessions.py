@@ -1,0 +1,296 @@
+import gzip
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deftunes import layout
+from deftunes.adapters.http import PurchaseApi
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.extract.landed import Landed
+from deftunes.extract.sessions import day_of, days_to_ask, land_sessions, windows
+from deftunes.interval import ONE_DAY, Interval, read_instant
+from deftunes.landing import Landings
+from support.api import Reply, StubApi, records, stub_api
+from support.lakes import MemoryLake
+
+JANUARY = Interval(date(2026, 1, 1), date(2026, 2, 1))
+DAY = date(2026, 1, 10)
+NEXT = "Fri, 02 Jan 2026 12:00:00 GMT"
+
+
+def session(number: int, start: object) -> dict[str, Any]:
+    return {
+        "user_id": f"{number:036}",
+        "session_id": f"{number:036}",
+        "session_items": [],
+        "user_agent": "x",
+        "session_start_time": start,
+    }
+
+
+class Shop:
+    """An API over a list of sessions. `inclusive`: what it means by `end_date`; `zone`: where its dates are."""
+
+    def __init__(self, sessions: list[Any], *, inclusive: bool, zone: timezone | None) -> None:
+        self.sessions = sessions
+        self.inclusive = inclusive
+        self.zone = zone
+
+    def date_of(self, session: Any) -> date | None:
+        text = session.get("session_start_time") if isinstance(session, dict) else None
+        instant = read_instant(text)
+        if instant is None:
+            return None
+        return instant.astimezone(self.zone).date() if self.zone else date.fromisoformat(str(text)[:10])
+
+    def __call__(self, _path: str, query: dict[str, str]) -> Reply:
+        start, end = date.fromisoformat(query["start_date"]), date.fromisoformat(query["end_date"])
+        last = end if self.inclusive else end - ONE_DAY
+        # What has no readable time comes with every answer.
+        dates = ((session, self.date_of(session)) for session in self.sessions)
+        return records(*(session for session, day in dates if day is None or start <= day <= last))
+
+
+@pytest.fixture
+def stub() -> Iterator[StubApi]:
+    with stub_api() as stub:
+        yield stub
+
+
+@pytest.fixture
+def lake() -> MemoryLake:
+    return MemoryLake()
+
+
+def land(stub: StubApi, lake: MemoryLake, interval: Interval = JANUARY, **options: Any) -> Landed:
+    days = options.pop("days", None) or tuple(interval.days())
+    arguments = {"max_shrink": 0.2, "concurrency": 4, **options}
+    with PurchaseApi(stub.url, budget=0, timeout=5) as api:
+        return land_sessions(api, Landings(lake, Entity.SESSIONS), interval, days, **arguments)
+
+
+def in_use(lake: MemoryLake, interval: Interval = JANUARY) -> dict[str, list[bytes]]:
+    """The records of the landings in use, by unit."""
+    found = Landings(lake, Entity.SESSIONS).in_use_between(interval)
+    return {
+        unit: [line for part in receipt.parts for line in gzip.decompress(lake.objects[part.key]).splitlines()]
+        for unit, receipt in found.items()
+    }
+
+
+OFFSETS = st.integers(-13 * 60 - 59, 13 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+STARTS = st.builds(
+    lambda instant, offset: instant.isoformat() if offset is None else instant.astimezone(offset).isoformat(),
+    st.datetimes(datetime(2025, 12, 29), datetime(2026, 2, 3), timezones=st.just(UTC))  # noqa: DTZ001
+    | st.builds(
+        lambda day, edge: datetime.combine(date(2025, 12, 30) + timedelta(days=day), edge, UTC),
+        st.integers(0, 35),
+        st.sampled_from([datetime.max.time(), datetime.min.time()]),
+    ),
+    st.none() | OFFSETS,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(STARTS, min_size=1, max_size=60),
+    st.booleans(),
+    st.sampled_from([UTC, None, timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))]),
+    st.integers(1, 8),
+    st.randoms(use_true_random=False),
+)
+def test_every_session_lands_once_in_its_utc_day_whatever_the_api_means(
+    starts: list[str], inclusive: bool, zone: timezone | None, concurrency: int, rng: Random
+) -> None:
+    # A naive time is UTC for us; as sent it has no zone at all.
+    texts = [start.removesuffix("+00:00") if rng.random() < 0.5 else start for start in starts]
+    sold = [session(number, text) for number, text in enumerate(texts)]
+    lake = MemoryLake()
+    with stub_api() as stub:
+        stub.otherwise = Shop(sold, inclusive=inclusive, zone=zone)
+        land(stub, lake, concurrency=concurrency)
+
+    landed = in_use(lake)
+
+    assert list(landed) == [layout.day_unit(day) for day in JANUARY.days()]
+    for unit, lines in landed.items():
+        expected = [one for one in sold if str(read_instant(one["session_start_time"]))[:10] == unit]
+        assert sorted(json.loads(line)["session_id"] for line in lines) == [one["session_id"] for one in expected]
+
+
+def test_each_day_has_a_receipt_with_its_request_and_the_earliest_clock(stub: StubApi, lake: MemoryLake) -> None:
+    late = records(session(1, "2026-01-02T10:00:00"), date="Thu, 01 Jan 2026 12:00:07 GMT")
+    stub.script = [late]
+
+    landed = land(stub, lake)
+
+    receipts = Landings(lake, Entity.SESSIONS).in_use_between(JANUARY)
+    assert len(receipts) == len(landed.written) == 31
+    assert {receipt.extracted_at for receipt in receipts.values()} == {datetime(2026, 1, 1, 12, tzinfo=UTC)}
+    assert {receipt.requests[0] for receipt in receipts.values()} == {f"GET {target}" for target in stub.asked}
+    assert (receipts["2026-01-02"].rows, receipts["2026-01-03"].rows, receipts["2026-01-03"].parts) == (1, 0, ())
+    assert (landed.rows, landed.tries) == (1, 4)
+
+
+def test_an_empty_interval_is_a_success(stub: StubApi, lake: MemoryLake) -> None:
+    assert land(stub, lake, Interval(DAY, DAY + ONE_DAY)).written == ("2026-01-10",)
+    assert in_use(lake) == {"2026-01-10": []}
+
+
+def test_the_same_sessions_again_write_nothing_also_by_other_windows(stub: StubApi, lake: MemoryLake) -> None:
+    sold = [session(number, f"2026-01-{number % 31 + 1:02}T12:00:00") for number in range(100)]
+    sold.append(session(100, "yesterday"))
+    stub.otherwise = Shop(sold, inclusive=True, zone=UTC)
+    land(stub, lake)
+    before = dict(lake.objects)
+
+    stub.otherwise = Shop(sold[::-1], inclusive=False, zone=UTC)
+    landed = land(stub, lake, concurrency=1)
+
+    assert (landed.written, len(landed.unchanged)) == ((), 32)
+    assert lake.objects == before
+
+
+def test_a_changed_day_lands_and_the_others_stand(stub: StubApi, lake: MemoryLake) -> None:
+    sold = [session(number, f"2026-01-{number % 31 + 1:02}T12:00:00") for number in range(100)]
+    stub.otherwise = Shop(sold, inclusive=True, zone=UTC)
+    land(stub, lake)
+
+    stub.otherwise = Shop([*sold, session(100, "2026-01-10T23:59:59.999999")], inclusive=True, zone=UTC)
+
+    assert land(stub, lake).written == ("2026-01-10",)
+
+
+def test_records_without_a_readable_time_land_once_beside_the_days(stub: StubApi, lake: MemoryLake) -> None:
+    strange: list[Any] = [session(1, None), session(2, "2026-02-30T00:00:00"), {"user_id": 1}, 17, None, "x", [1]]
+    stub.otherwise = Shop([*strange, strange[0], session(3, "2026-01-20T00:00:00")], inclusive=True, zone=UTC)
+
+    landed = land(stub, lake)
+
+    assert in_use(lake)["2026-01-01~unplaced"] == [json.dumps(record).encode() for record in strange]
+    assert "2026-01-01~unplaced" in landed.written
+    assert len(in_use(lake)["2026-01-20"]) == 1
+
+
+def test_repaired_times_empty_the_unplaced_landing(stub: StubApi, lake: MemoryLake) -> None:
+    stub.otherwise = Shop([session(1, None), session(2, "2026-01-20T00:00:00")], inclusive=True, zone=UTC)
+    land(stub, lake)
+
+    stub.otherwise = Shop(
+        [session(1, "2026-01-19T00:00:00"), session(2, "2026-01-20T00:00:00")], inclusive=True, zone=UTC
+    )
+    landed = land(stub, lake)
+
+    assert landed.written == ("2026-01-19", "2026-01-01~unplaced")
+    assert in_use(lake)["2026-01-01~unplaced"] == []
+
+
+@pytest.mark.parametrize("asked", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(status=503), RetriableError),
+        (Reply(b'[{"session_id":1},'), RetriableError),
+        (Reply(b"<html></html>"), DeftunesError),
+        (Reply(b'{"error":1}'), DeftunesError),
+        (Reply(b""), DeftunesError),
+        (Reply(b"[1,2,3]"), DeftunesError),
+        (records({"user_id": "u", "user_name": "n"}), DeftunesError),
+    ],
+    ids=str,
+)
+def test_one_broken_window_lands_nothing(
+    stub: StubApi, lake: MemoryLake, asked: int, reply: Reply, kind: type[DeftunesError]
+) -> None:
+    sold = [session(number, f"2026-01-{number % 31 + 1:02}T12:00:00") for number in range(100)]
+    shop = Shop(sold, inclusive=True, zone=UTC)
+    stub.script = [*(shop("", {"start_date": "2026-01-01", "end_date": "2026-01-02"}) for _ in range(asked)), reply]
+    stub.otherwise = shop
+
+    with pytest.raises(kind) as caught:
+        land(stub, lake)
+
+    assert type(caught.value) is kind
+    assert lake.objects == {}
+
+
+def test_the_shrink_check_is_over_the_whole_interval(stub: StubApi, lake: MemoryLake) -> None:
+    sold = [session(number, f"2026-01-{number % 31 + 1:02}T12:00:00") for number in range(310)]
+    stub.otherwise = Shop(sold, inclusive=True, zone=UTC)
+    land(stub, lake)
+    before = dict(lake.objects)
+
+    # A day that lost everything is 3 % of the month, and a month that lost a quarter is refused.
+    stub.otherwise = Shop([one for one in sold if "-10T" not in one["session_start_time"]], inclusive=True, zone=UTC)
+    assert land(stub, lake).written == ("2026-01-10",)
+    stub.otherwise = Shop(sold[:225], inclusive=True, zone=UTC)
+    before = dict(lake.objects)
+    with pytest.raises(RefusedError, match=r"sessions \[2026-01-01, 2026-02-01\): .* 300 .* 225.*--accept-shrink"):
+        land(stub, lake)
+    assert lake.objects == before
+
+    assert land(stub, lake, accept_shrink=True).rows == 225
+
+
+def test_unreadable_times_everywhere_are_a_shrunk_answer(stub: StubApi, lake: MemoryLake) -> None:
+    stub.otherwise = Shop([session(n, "2026-01-10T12:00:00") for n in range(9)], inclusive=True, zone=UTC)
+    land(stub, lake)
+
+    stub.otherwise = Shop([session(n, "10/01/2026 12:00") for n in range(9)], inclusive=True, zone=UTC)
+    with pytest.raises(RefusedError):
+        land(stub, lake)
+
+
+def test_look_back_asks_again_for_days_that_are_landed_and_brings_in_no_other(stub: StubApi, lake: MemoryLake) -> None:
+    landings = Landings(lake, Entity.SESSIONS)
+    asked = Interval(DAY, DAY + 2 * ONE_DAY)
+    assert days_to_ask(landings, asked, 3) == tuple(asked.days())
+    for day in (DAY - 5 * ONE_DAY, DAY - 3 * ONE_DAY, DAY - ONE_DAY):
+        land(stub, lake, Interval(day, day + ONE_DAY))
+
+    days = days_to_ask(landings, asked, 3)
+
+    assert days == (DAY - 3 * ONE_DAY, DAY - ONE_DAY, DAY, DAY + ONE_DAY)
+    assert days_to_ask(landings, asked, 0) == tuple(asked.days())
+    stub.otherwise = Shop([session(1, "2026-01-08T12:00:00")], inclusive=True, zone=UTC)
+    assert land(stub, lake, asked.widened(3), days=days).written == ("2026-01-10", "2026-01-11")
+    assert "2026-01-08" not in in_use(lake)
+
+
+@given(st.sets(st.integers(0, 400), min_size=1), st.integers(1, 64))
+def test_windows_hold_every_day_once_in_order_and_stay_short(numbers: set[int], concurrency: int) -> None:
+    days = sorted(date(2026, 1, 1) + timedelta(days=number) for number in numbers)
+
+    found = windows(days, concurrency)
+
+    assert [day for window in found for day in window] == days
+    assert all((window[-1] - window[0]).days < 14 for window in found)
+
+
+def test_a_month_is_cut_for_the_threads_and_a_day_is_one_window() -> None:
+    assert [len(window) for window in windows(list(JANUARY.days()), 8)] == [7, 7, 7, 7, 3]
+    assert [len(window) for window in windows(list(JANUARY.days()), 2)] == [14, 14, 3]
+    assert [len(window) for window in windows([DAY - 2 * ONE_DAY, DAY], 8)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("record", "day"),
+    [
+        (b'{"session_start_time":"2026-01-10T23:59:59.999999"}', DAY),
+        (b'{"session_start_time":"2026-01-11T01:00:00+02:00","name":"cut \\ud83d"}', DAY),
+        (b'{"a":{"session_start_time":"2026-01-10T00:00:00"}}', None),
+        (b'{"session_start_time":"2026-01-09T00:00:00","session_start_time":"2026-01-10T00:00:00"}', DAY),
+        (b'{"session_start_time":20260110}', None),
+        (b"[]", None),
+        (b"null", None),
+    ],
+)
+def test_a_record_belongs_to_the_utc_day_of_its_time(record: bytes, day: date | None) -> None:
+    assert day_of(record) == day

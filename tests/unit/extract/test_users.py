@@ -1,0 +1,133 @@
+import gzip
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from deftunes import layout
+from deftunes.adapters.http import PurchaseApi
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.extract.landed import Landed
+from deftunes.extract.users import land_users
+from deftunes.interval import Interval
+from deftunes.landing import Landings
+from support.api import Reply, StubApi, records, stub_api
+from support.lakes import MemoryLake
+
+INTERVAL = Interval(date(2026, 1, 1), date(2026, 1, 2))
+
+
+def user(number: int, **changes: object) -> dict[str, Any]:
+    return {
+        "user_id": f"{number:036}",
+        "user_name": "Zoë",
+        "user_lastname": "Ng",
+        "user_location": ["48.85341", "2.3488", "Paris", "FR", "Europe/Paris"],
+        "user_since": "2020-01-01T00:00:00",
+        **changes,
+    }
+
+
+USERS = [user(number) for number in range(10)]
+
+
+@pytest.fixture
+def stub() -> Iterator[StubApi]:
+    with stub_api() as stub:
+        yield stub
+
+
+@pytest.fixture
+def lake() -> MemoryLake:
+    return MemoryLake()
+
+
+def land(stub: StubApi, lake: MemoryLake, reply: Reply, **options: Any) -> Landed:
+    stub.script = [reply]
+    with PurchaseApi(stub.url, budget=0, timeout=5) as api:
+        return land_users(api, Landings(lake, Entity.USERS), INTERVAL, **{"max_shrink": 0.2, **options})
+
+
+def in_use(lake: MemoryLake) -> list[bytes]:
+    """The records of the landing in use, as they are stored."""
+    receipt = Landings(lake, Entity.USERS).in_use(layout.SNAPSHOT)
+    assert receipt
+    return [line for part in receipt.parts for line in gzip.decompress(lake.objects[part.key]).splitlines()]
+
+
+def test_the_list_is_landed_as_sent_with_its_receipt(stub: StubApi, lake: MemoryLake) -> None:
+    body = b'[{"user_id":"a", "user_name": "Zo\\u00eb", "score":1.10},\n {"user_since":1}, 17]'
+
+    landed = land(stub, lake, Reply(body))
+
+    assert in_use(lake) == [b'{"user_id":"a", "user_name": "Zo\\u00eb", "score":1.10}', b'{"user_since":1}', b"17"]
+    receipt = Landings(lake, Entity.USERS).in_use(layout.SNAPSHOT)
+    assert receipt
+    assert (receipt.rows, receipt.requests, receipt.interval) == (3, ("GET /users",), INTERVAL)
+    assert receipt.extracted_at == landed.extracted_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert landed.to_json() == {
+        "entity": "users", "interval": ["2026-01-01", "2026-01-02"], "extracted_at": "2026-01-01T12:00:00+00:00",
+        "written": ["snapshot"], "unchanged": [], "rows": 3, "bytes": len(body), "tries": 1, "notes": [],
+    }  # fmt: skip
+
+
+def test_no_users_is_a_success(stub: StubApi, lake: MemoryLake) -> None:
+    assert land(stub, lake, records()).written == ("snapshot",)
+    assert in_use(lake) == []
+
+
+def test_the_same_users_in_another_order_write_nothing(stub: StubApi, lake: MemoryLake) -> None:
+    land(stub, lake, records(*USERS))
+    before = dict(lake.objects)
+
+    landed = land(stub, lake, records(*USERS[::-1], date="Fri, 02 Jan 2026 12:00:00 GMT"))
+
+    assert (landed.written, landed.unchanged) == ((), ("snapshot",))
+    assert landed.extracted_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert lake.objects == before
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(status=503), RetriableError),
+        (Reply(b'[{"user_name":1},'), RetriableError),
+        (Reply(b"<html></html>"), DeftunesError),
+        (Reply(b""), DeftunesError),
+        (Reply(b"[1,2,3,4,5,6,7,8,9,10,11]"), DeftunesError),
+        (records(*({"session_id": "s", "user_id": "u"} for _ in USERS)), DeftunesError),
+        (records(), RefusedError),
+        (records(*USERS[:7]), RefusedError),
+    ],
+    ids=str,
+)
+def test_a_broken_source_changes_nothing(
+    stub: StubApi, lake: MemoryLake, reply: Reply, kind: type[DeftunesError]
+) -> None:
+    land(stub, lake, records(*USERS))
+    before = dict(lake.objects)
+
+    with pytest.raises(kind) as caught:
+        land(stub, lake, reply)
+
+    assert type(caught.value) is kind
+    assert lake.objects == before
+
+
+def test_a_shrunk_list_is_refused_with_both_numbers_and_the_flag_that_accepts_it(
+    stub: StubApi, lake: MemoryLake
+) -> None:
+    land(stub, lake, records(*USERS))
+    shrunk = records(*USERS[:7], date="Fri, 02 Jan 2026 12:00:00 GMT")
+
+    with pytest.raises(RefusedError, match=r"80% of the 10 rows.*got 7.*--accept-shrink"):
+        land(stub, lake, shrunk)
+    assert land(stub, lake, shrunk, accept_shrink=True).rows == len(in_use(lake)) == 7
+
+
+def test_a_loss_within_the_share_is_accepted(stub: StubApi, lake: MemoryLake) -> None:
+    land(stub, lake, records(*USERS))
+
+    assert land(stub, lake, records(*USERS[:8], date="Fri, 02 Jan 2026 12:00:00 GMT")).written == ("snapshot",)
