@@ -34,6 +34,11 @@ def day_of_unit(unit: str) -> date:
     return date.fromisoformat(unit[:10])
 
 
+def is_placed(unit: str) -> bool:
+    """Whether a unit of events is a day itself, not the records beside it."""
+    return "~" not in unit
+
+
 def landings_prefix(entity: Entity) -> str:
     """All landings of an entity; its units sort by day."""
     return f"landing/{entity}/"
@@ -61,6 +66,16 @@ def run_key(stage: str, entity: str, run_id: str, started_at: datetime) -> str:
     return f"runs/{at:%Y-%m-%d}/{at:%H%M%S.%f}-{stage}-{entity}-{run_id}.json"
 
 
+def backfill_key(pipeline: str, chunk: str) -> str:
+    """Proof that a backfill has finished a chunk."""
+    return f"backfills/{pipeline}/{chunk}.json"
+
+
 def branch(batch_id: str) -> str:
     """The Iceberg branch a batch is audited on."""
     return f"batch_{batch_id}"
+
+
+def batch_of_branch(branch: str) -> str:
+    """The batch that a branch is named after."""
+    return branch.removeprefix("batch_")

@@ -66,7 +66,11 @@ class Refs:
     def branches(self) -> list[str]:
         """All branches but main."""
         refs = self.table.metadata.refs if self.table else {}
-        return [name for name, ref in refs.items() if ref.snapshot_ref_type == SnapshotRefType.BRANCH and name != MAIN_BRANCH]
+        return [
+            name
+            for name, ref in refs.items()
+            if ref.snapshot_ref_type == SnapshotRefType.BRANCH and name != MAIN_BRANCH
+        ]
 
     def ancestors(self, snapshot_id: int | None) -> Iterator["Snapshot"]:
         """The snapshot and those before it, newest first."""
@@ -119,6 +123,16 @@ def drop_branch(table: Table, branch: str) -> None:
             table.manage_snapshots().remove_branch(branch).commit()
         except CommitFailedException:
             table.refresh()
+
+
+def drop_stale_branches(catalog: "Catalog", name: str, published: str) -> None:
+    """Drop the branch that was published, and those that never can be: they do not begin at what `main` holds now."""
+    table = silver_table(catalog, name)
+    refs = Refs(table)
+    for branch in refs.branches():
+        descends = any(snapshot.snapshot_id == refs.main for snapshot in refs.ancestors(refs.head(branch)))
+        if table is not None and (branch == published or not descends):
+            drop_branch(table, branch)
 
 
 def _commit(table: Table, updates: tuple[TableUpdate, ...], requirements: tuple[TableRequirement, ...]) -> None:

@@ -6,10 +6,11 @@ To settle a batch is what follows from its being on main: records it accepted le
 landings main holds. It is idempotent and done again by the next run if this one dies in between.
 """
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from deftunes.adapters.catalog import Refs, drop_branch, fast_forward_main, silver_table
+from deftunes import layout
+from deftunes.adapters.catalog import Refs, drop_stale_branches, fast_forward_main, silver_table
 from deftunes.batches import Batch, Manifest, held_manifest, is_marked, write_markers
 from deftunes.entities import Entity
 from deftunes.errors import RetriableError
@@ -30,10 +31,6 @@ class Published:
     entity: Entity
     batch_id: str
     snapshot_id: int
-
-    def to_json(self) -> dict[str, Any]:
-        """For the run's log."""
-        return asdict(self)
 
 
 class NotAuditedError(RetriableError):
@@ -66,9 +63,16 @@ def publish(lake: "Lake", catalog: "Catalog", batch: Batch) -> Published:
             raise
     reach(Failpoint.PUBLISH_AFTER_MAIN)
     settle(lake, catalog, batch.entity)
-    table.refresh()
-    drop_branch(table, batch.branch)
+    drop_stale_branches(catalog, batch.entity, batch.branch)
     return Published(batch.entity, batch.id, head)
+
+
+def was_overtaken(lake: "Lake", catalog: "Catalog", batch: Batch) -> bool:
+    """Whether a branch of this interval and these rules exists that began at an older `main`."""
+    refs = Refs(silver_table(catalog, batch.entity))
+    found = (lake.get_json(layout.batch_key(batch.entity, layout.batch_of_branch(name))) for name in refs.branches())
+    manifests = [Manifest.from_json(value) for value in found if value]
+    return any((manifest.interval, manifest.rules) == (batch.interval, batch.rules) for manifest in manifests)
 
 
 def settle(lake: "Lake", catalog: "Catalog", entity: Entity) -> None:

@@ -6,8 +6,8 @@ An empty batch passes. A refused batch is judged again each time it is asked for
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException
@@ -42,10 +42,6 @@ class Audited:
     rows: int
     received: int
     rejected: int
-
-    def to_json(self) -> dict[str, Any]:
-        """For the run's log."""
-        return asdict(self)
 
 
 def audit(

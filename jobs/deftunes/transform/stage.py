@@ -7,9 +7,9 @@ record once, the manifest has the same bytes. Nothing here moves `main`.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
@@ -48,10 +48,6 @@ class Transformed:
     rejected: int
     quarantined: int  # of the rejected, new in quarantine
     unknown_fields: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """For the run's log."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +106,13 @@ def transform(
 
 def _sessions(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset") -> _Work:
     landings = Landings(lake, Entity.SESSIONS)
-    days = frozenset(layout.day_of_unit(unit) for unit in batch.pending) | batch.shared_days
+    placed = {unit for unit in batch.pending if layout.is_placed(unit)}
+    days = frozenset(map(layout.day_of_unit, placed)) | batch.shared_days
+    # Records without a readable time belong to no day: they only go to quarantine.
+    unplaced = tuple(batch.landings[unit] for unit in batch.pending if unit not in placed)
     main = spark.table(silver(Entity.SESSIONS))
     while True:
-        receipts = _receipts_of(landings, days)
+        receipts = (*_receipts_of(landings, days), *unplaced)
         parsed = sessions.parse(spark, lake, receipts)
         displaced = sessions.displaced_days(parsed, main, days) if batch.base is not None else frozenset()
         if not displaced:
@@ -124,7 +123,11 @@ def _sessions(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset
     judged = sessions.judge(parsed, rules)
 
     def write(target: str) -> None:
-        writer_of(sessions.silver_rows(judged, batch.id), target, batch).overwrite(sessions.within(days))
+        writer = writer_of(sessions.silver_rows(judged, batch.id), target, batch)
+        if days:
+            writer.overwrite(sessions.within(days))
+        else:
+            writer.append()
 
     return _Work(judged, receipts, write, tuple(sorted(days)), sessions.shared_days(parsed) if len(days) > 1 else {})
 
@@ -170,9 +173,10 @@ _KEYS = {Entity.SONGS: "track_id", Entity.USERS: "user_id", Entity.SESSIONS: "se
 
 
 def _receipts_of(landings: Landings, days: frozenset[date]) -> tuple[Receipt, ...]:
-    first, last = min(days), max(days)
-    found = landings.in_use_between(Interval(first, last + ONE_DAY))
-    return tuple(receipt for unit, receipt in found.items() if layout.day_of_unit(unit) in days)
+    if not days:
+        return ()
+    found = landings.in_use_between(Interval(min(days), max(days) + ONE_DAY))
+    return tuple(found[unit] for unit in map(layout.day_unit, sorted(days)) if unit in found)
 
 
 def _rejected_rows(batch: Batch, work: _Work) -> Iterator[quarantine.Rejected]:
@@ -209,5 +213,5 @@ def _released(catalog: "Catalog", entity: Entity, work: _Work) -> tuple[str, ...
 
 
 def _day_of(receipt: Receipt) -> date | None:
-    placed = not receipt.entity.is_snapshot and receipt.unit == receipt.unit[:10]
+    placed = not receipt.entity.is_snapshot and layout.is_placed(receipt.unit)
     return layout.day_of_unit(receipt.unit) if placed else None

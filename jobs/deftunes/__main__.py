@@ -1,0 +1,5 @@
+"""`python -m deftunes` is the command line."""
+
+from deftunes.cli import main
+
+main()

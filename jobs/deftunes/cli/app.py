@@ -1,0 +1,41 @@
+"""Every verb of the command line, in the order of `--help`."""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from deftunes.cli import local, look, stages
+from deftunes.errors import DeftunesError
+
+_HELP = """DeFtunes data platform: sources to BI views, every day, exactly once.
+
+Start with [bold]deftunes demo[/]. Without settings everything runs on embedded parts, kept in DEFTUNES_HOME;
+[bold]deftunes env[/] lists the settings that point it at your own PostgreSQL, API, S3 and warehouse.
+
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 refused (a person decides), 75 try again later.
+"""
+
+app = typer.Typer(
+    help=_HELP, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
+)
+local.add_demo(app)
+stages.add_run(app)
+stages.add_backfill(app)
+look.add_query(app)
+look.add_status(app)
+look.add_quarantine(app)
+look.add_doctor(app)
+look.add_env(app)
+local.add_up_and_down(app)
+stages.add_stages(app)
+
+
+def main() -> NoReturn:
+    """Run the command line; one of our errors becomes its message and its exit code, never a traceback."""
+    try:
+        app()
+    except DeftunesError as error:
+        sys.stderr.write(f"deftunes: {error}\n")
+        sys.exit(error.exit_code)
+    sys.exit(0)

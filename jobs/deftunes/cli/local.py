@@ -1,0 +1,91 @@
+"""Verbs for one machine: demo, up, down."""
+
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deftunes.cli.shared import Json, emit, open_platform, report, say
+
+if TYPE_CHECKING:
+    from deftunes.embedded import PartStatus
+
+_LOCAL = "This machine"
+_FIRST_DAY = date(2020, 1, 1)
+
+
+def add_demo(app: typer.Typer) -> None:
+    """`deftunes demo`."""
+
+    @app.command(rich_help_panel=_LOCAL)
+    def demo(
+        songs: Annotated[
+            Path | None,
+            typer.Option(exists=True, dir_okay=False, help="MSD's CSV (.csv, .csv.gz) or track_metadata.db."),
+        ] = None,
+        days: Annotated[int, typer.Option(min=1, help="Days to run, from 2020-01-01.")] = 3,
+    ) -> None:
+        """Run the whole platform once on embedded parts and show the BI views: no Docker, no Java, no AWS account."""
+        from deftunes.cli.look import print_table  # noqa: PLC0415
+        from deftunes.demo import demo_days, load_catalogue, show_views  # noqa: PLC0415
+        from deftunes.embedded import Part  # noqa: PLC0415
+
+        say("Starting PostgreSQL, S3, the Glue catalog and the Purchase API on this machine …")
+        with open_platform(Part.AWS, Part.POSTGRES) as platform:
+            say(load_catalogue(platform.settings, songs))
+        with open_platform(*Part) as platform:
+            last = _FIRST_DAY + timedelta(days=days)
+            for interval, outcomes in demo_days(platform, _FIRST_DAY, last):
+                say(f"\n{interval.start}")
+                report(platform, outcomes, interval, as_json=False)
+            for name, answer in show_views(platform.warehouse):
+                print_table(name, answer.columns, answer.rows)
+            sys.stdout.write(_where_to_look(platform.settings.api_url or ""))
+
+
+def add_up_and_down(app: typer.Typer) -> None:
+    """`deftunes up` and `deftunes down`."""
+
+    @app.command(rich_help_panel=_LOCAL)
+    def up(as_json: Json = False) -> None:
+        """Start the embedded parts; any verb starts those it needs by itself."""
+        from deftunes import embedded  # noqa: PLC0415
+        from deftunes.config import read_settings  # noqa: PLC0415
+
+        settings = read_settings()
+        embedded.up(settings)
+        for part in embedded.parts(settings):
+            _tell(part, as_json=as_json)
+
+    @app.command(rich_help_panel=_LOCAL)
+    def down(as_json: Json = False) -> None:
+        """Stop the embedded parts; what they hold is kept in DEFTUNES_HOME."""
+        from deftunes import embedded  # noqa: PLC0415
+        from deftunes.config import read_settings  # noqa: PLC0415
+
+        stopped = embedded.down(read_settings())
+        if as_json:
+            emit({"stopped": list(stopped)})
+        else:
+            say(f"stopped: {', '.join(stopped) or 'nothing was running'}")
+
+
+def _tell(part: "PartStatus", *, as_json: bool) -> None:
+    if as_json:
+        emit({"part": part.part, "up": part.is_up, "address": part.address, "pid": part.pid, "log": str(part.log)})
+    else:
+        say(f"{part.part:<10} {'up' if part.is_up else 'down':<5} {part.address or ''}")
+
+
+def _where_to_look(api_url: str) -> str:
+    return f"""
+Where to look next
+  deftunes query "select * from deftunes_serving.fact_session limit 5"
+  deftunes status                  what main holds and how the runs ended
+  deftunes quarantine list         rejected records and why
+  deftunes run all --start 2020-01-04 --end 2020-01-05
+  {api_url}/docs    the simulated Purchase API
+  deftunes down                    stop the parts (their state is kept)
+"""

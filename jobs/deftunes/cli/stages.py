@@ -1,0 +1,139 @@
+"""`run`, `backfill` and the stages themselves."""
+
+from typing import Annotated, Any
+
+import typer
+
+from deftunes import layout
+from deftunes.cli.shared import AcceptShrink, End, Full, Json, Start, emit, interval_of, open_platform, report, say
+from deftunes.embedded import Part
+from deftunes.entities import Entity
+from deftunes.interval import Interval
+from deftunes.pipeline import ExtractOptions, PipelineName, Stage, run_pipeline, run_stage
+
+_DATA = "Data"
+_STAGES = "Stages (what a container or a Glue job runs)"
+_NEEDS = {
+    Stage.EXTRACT: (Part.AWS, Part.POSTGRES, Part.API),
+    Stage.TRANSFORM: (Part.AWS,),
+    Stage.QUALITY: (Part.AWS,),
+    Stage.PUBLISH: (Part.AWS,),
+    Stage.LOAD: (Part.AWS, Part.POSTGRES),
+}
+_SUMMARIES = {
+    Stage.EXTRACT: "Land what a source holds, as it was sent.",
+    Stage.TRANSFORM: "Type and judge landed records, write them to the batch's branch.",
+    Stage.QUALITY: "Judge the batch on its branch as a whole.",
+    Stage.PUBLISH: "Move main to the audited batch.",
+    Stage.LOAD: "Bring published silver to the warehouse.",
+}
+
+
+def add_run(app: typer.Typer) -> None:
+    """`deftunes run`."""
+
+    @app.command(rich_help_panel=_DATA)
+    def run(
+        pipeline: Annotated[PipelineName, typer.Argument(help="songs, api (users and sessions), or all.")],
+        start: Start,
+        end: End,
+        accept_shrink: AcceptShrink = False,
+        full: Full = False,
+        as_json: Json = False,
+    ) -> None:
+        """Run all stages of a pipeline for an interval. Safe to repeat: the same source gives the same tables.
+
+        Example: deftunes run all --start 2020-01-01 --end 2020-01-02
+        """
+        interval = interval_of(start, end)
+        with open_platform(*_parts_of(pipeline)) as platform:
+            outcomes = run_pipeline(platform, pipeline, interval, ExtractOptions(accept_shrink, full))
+            report(platform, outcomes, interval, as_json=as_json)
+
+
+def add_backfill(app: typer.Typer) -> None:
+    """`deftunes backfill`."""
+
+    @app.command(rich_help_panel=_DATA)
+    def backfill(
+        pipeline: Annotated[PipelineName, typer.Argument(help="songs, api (users and sessions), or all.")],
+        start: Start,
+        end: End,
+        chunk: Annotated[int, typer.Option(min=1, help="Days a chunk.")] = 30,
+        again: Annotated[bool, typer.Option("--again", help="Run chunks that are finished, too.")] = False,
+        accept_shrink: AcceptShrink = False,
+        as_json: Json = False,
+    ) -> None:
+        """Run a long interval in chunks; stopped anywhere, the same command goes on after the last finished chunk.
+
+        Example: deftunes backfill api --start 2020-01-01 --end 2021-01-01
+        """
+        from deftunes.cli.progress import chunk_progress  # noqa: PLC0415
+
+        interval = interval_of(start, end)
+        chunks = list(interval.chunks(chunk))
+        with open_platform(*_parts_of(pipeline)) as platform, chunk_progress(chunks, as_json=as_json) as advance:
+            for part in chunks:
+                key = layout.backfill_key(pipeline, f"{part.start}_{part.end}")
+                if platform.lake.get(key) is not None and not again:
+                    advance(part, "finished before")
+                    continue
+                _run_chunk(platform, pipeline, part, ExtractOptions(accept_shrink), as_json=as_json)
+                platform.lake.put_json(key, {"pipeline": pipeline, "interval": [str(part.start), str(part.end)]})
+                advance(part, "done")
+        if as_json:
+            emit({"backfill": pipeline, "chunks": len(chunks), "interval": [str(start), str(end)]})
+        else:
+            say(f"backfill {pipeline} {interval}: {len(chunks)} chunks done")
+
+
+def add_stages(app: typer.Typer) -> None:
+    """One verb a stage."""
+    for stage in _SUMMARIES:
+        _add_stage(app, stage)
+
+    @app.command(rich_help_panel=_STAGES)
+    def model(start: Start, end: End, as_json: Json = False) -> None:
+        """Build and test the star schema and the BI views with dbt; one at a time per warehouse."""
+        interval = interval_of(start, end)
+        with open_platform(Part.AWS, Part.POSTGRES) as platform:
+            outcomes = run_stage(platform, Stage.MODEL, None, interval, ExtractOptions())
+            report(platform, outcomes, interval, as_json=as_json)
+
+
+def _add_stage(app: typer.Typer, stage: Stage) -> None:
+    def act(entity: Entity, start: Start, end: End, options: ExtractOptions, *, as_json: bool) -> None:
+        interval = interval_of(start, end)
+        needs = _source_of(entity) if stage is Stage.EXTRACT else _NEEDS[stage]
+        with open_platform(*needs) as platform:
+            report(platform, run_stage(platform, stage, entity, interval, options), interval, as_json=as_json)
+
+    command = app.command(stage.value, help=_SUMMARIES[stage], rich_help_panel=_STAGES)
+    if stage is Stage.EXTRACT:
+
+        @command
+        def extract(
+            entity: Entity, start: Start, end: End, accept_shrink: AcceptShrink = False, full: Full = False,
+            as_json: Json = False,
+        ) -> None:  # fmt: skip
+            act(entity, start, end, ExtractOptions(accept_shrink, full), as_json=as_json)
+
+    else:
+
+        @command
+        def other(entity: Entity, start: Start, end: End, as_json: Json = False) -> None:
+            act(entity, start, end, ExtractOptions(), as_json=as_json)
+
+
+def _source_of(entity: Entity) -> tuple[Part, ...]:
+    return (Part.AWS, Part.POSTGRES) if entity is Entity.SONGS else (Part.AWS, Part.API)
+
+
+def _parts_of(pipeline: PipelineName) -> tuple[Part, ...]:
+    return (Part.AWS, Part.POSTGRES) if pipeline is PipelineName.SONGS else (Part.AWS, Part.POSTGRES, Part.API)
+
+
+def _run_chunk(
+    platform: Any, pipeline: PipelineName, part: Interval, options: ExtractOptions, *, as_json: bool
+) -> None:
+    report(platform, run_pipeline(platform, pipeline, part, options), part, as_json=as_json)

@@ -1,0 +1,66 @@
+"""The demo: a catalogue, a logical clock that moves day by day, and the production pipeline on embedded parts."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deftunes import layout
+from deftunes.config import environment
+from deftunes.errors import DeftunesError
+from deftunes.interval import Interval, midnight
+from deftunes.pipeline import Outcome, PipelineName, run_pipeline
+
+if TYPE_CHECKING:
+    from deftunes.adapters.warehouse import Answer, Warehouse
+    from deftunes.config import Settings
+    from deftunes.platform import Platform
+
+_DSN = "SONG_CATALOG_DSN"
+_SHOWN_ROWS = 8
+_TIMEOUT = 10
+
+
+def load_catalogue(settings: "Settings", songs: Path | None) -> str:
+    """Load MSD's songs where a file is given, else generate a catalogue if there is none; says which."""
+    assert settings.songs_dsn is not None
+    chosen = ["--file", str(songs), "--replace"] if songs else ["--if-missing"]
+    loaded = subprocess.run(  # noqa: S603 - our own module, in a process of its own: the pipeline never imports it
+        [sys.executable, "-m", "song_catalog", "load", "--dsn-env", _DSN, *chosen],
+        env=environment({_DSN: settings.songs_dsn.get_secret_value()}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if loaded.returncode:
+        raise DeftunesError(f"the song catalogue cannot be loaded: {loaded.stderr.strip()}")
+    return loaded.stdout.strip() or loaded.stderr.strip()
+
+
+def demo_days(platform: "Platform", first: date, last: date) -> Iterator[tuple[Interval, Iterator[Outcome]]]:
+    """The pipeline of each day, run when the simulated shop has closed that day."""
+    for interval in Interval(first, last).chunks(1):
+        _close_day(platform.settings, interval)
+        yield interval, run_pipeline(platform, PipelineName.ALL, interval)
+
+
+def show_views(warehouse: "Warehouse") -> Iterator[tuple[str, "Answer"]]:
+    """The first rows of each BI view, by name."""
+    for view in layout.BI_VIEWS:
+        yield view, warehouse.query(f"select * from {layout.BI_SCHEMA}.{view} order by 1, 2, 3 limit {_SHOWN_ROWS}")  # noqa: S608
+
+
+def _close_day(settings: "Settings", interval: Interval) -> None:
+    """Move the simulator's logical clock to the end of a day, never back: a repeated demo finds nothing new."""
+    url = f"{settings.api_url}/simulator/clock"
+    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310 - the embedded part's own address
+        now = json.load(answer)["now"]
+    closing = midnight(interval.end)
+    if now < closing.isoformat():
+        body = json.dumps({"now": closing.isoformat()}).encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method="PUT")  # noqa: S310
+        urllib.request.urlopen(request, timeout=_TIMEOUT).close()  # noqa: S310

@@ -1,0 +1,97 @@
+"""The platform as one process sees it: adapters built from the settings when a stage first needs them.
+
+This is the wiring between the edge and the stages; it decides nothing. Heavy libraries are imported by the properties
+that need them, so that `deftunes --help` and `query` stay quick and an image needs only what its stage imports.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from deftunes.entities import Entity
+from deftunes.landing import Landings
+from deftunes.quality.rules import Ruleset, load_ruleset
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import SparkSession
+
+    from deftunes.adapters.http import PurchaseApi
+    from deftunes.adapters.lake import Lake
+    from deftunes.adapters.songs_source import SongsSource
+    from deftunes.adapters.warehouse import Warehouse
+    from deftunes.config import Settings
+
+
+class Platform:
+    """Adapters over resolved settings: every address is filled in."""
+
+    def __init__(self, settings: "Settings") -> None:
+        self.settings = settings
+
+    @cached_property
+    def lake(self) -> "Lake":
+        """The lake."""
+        from deftunes.adapters.lake import open_lake  # noqa: PLC0415
+
+        return open_lake(self.settings)
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """Silver's catalog."""
+        from deftunes.adapters.catalog import open_catalog  # noqa: PLC0415
+
+        return open_catalog(self.settings)
+
+    @cached_property
+    def warehouse(self) -> "Warehouse":
+        """The warehouse; connected when it is asked."""
+        from deftunes.adapters.warehouse import open_warehouse  # noqa: PLC0415
+
+        assert self.settings.warehouse_dsn is not None
+        return open_warehouse(self.settings.warehouse_dsn.get_secret_value(), lock_timeout=self.settings.lock_timeout)
+
+    @cached_property
+    def spark(self) -> "SparkSession":
+        """The one Spark session of this process; the first use starts a JVM."""
+        from deftunes.adapters.jars import classpath  # noqa: PLC0415
+        from deftunes.adapters.java import java_home  # noqa: PLC0415
+        from deftunes.adapters.spark import open_spark  # noqa: PLC0415
+
+        return open_spark(self.settings, classpath(), java_home())
+
+    @cached_property
+    def api(self) -> "PurchaseApi":
+        """The Purchase API."""
+        from deftunes.adapters.http import PurchaseApi  # noqa: PLC0415
+
+        settings = self.settings
+        assert settings.api_url is not None
+        token = settings.api_token.get_secret_value() if settings.api_token else None
+        return PurchaseApi(settings.api_url, token, budget=settings.http_budget, timeout=settings.http_timeout)
+
+    @cached_property
+    def songs_source(self) -> "SongsSource":
+        """The catalogue's PostgreSQL."""
+        from deftunes.adapters.songs_source import SongsSource  # noqa: PLC0415
+
+        assert self.settings.songs_dsn is not None
+        return SongsSource(self.settings.songs_dsn.get_secret_value())
+
+    def landings(self, entity: Entity) -> Landings:
+        """The landings of an entity."""
+        return Landings(self.lake, entity)
+
+    def rules(self, entity: Entity) -> Ruleset:
+        """The rules of an entity with today's thresholds."""
+        return load_ruleset(entity, max_price=self.settings.max_price)
+
+    def open_spark(self) -> "SparkSession":
+        """The Spark session, for stages that need it only sometimes."""
+        return self.spark
+
+    def close(self) -> None:
+        """End what this process holds."""
+        if "spark" in self.__dict__:
+            self.spark.stop()
+        if "api" in self.__dict__:
+            self.api.close()
