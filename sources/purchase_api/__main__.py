@@ -28,7 +28,7 @@ def purchase_api() -> None:
 
 
 @app.command()
-def serve(  # noqa: PLR0917 - Typer makes options of them
+def serve(
     host: Annotated[str, typer.Option(envvar="PURCHASE_API_HOST")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PURCHASE_API_PORT", help="0: any free one", min=0, max=65535)] = 8000,
     seed: Annotated[int, typer.Option(envvar="PURCHASE_API_SEED", help="another seed, another shop")] = 1,
