@@ -38,7 +38,8 @@ def load_catalogue(settings: "Settings", songs: Path | None) -> str:
     )
     if loaded.returncode:
         raise DeftunesError(f"the song catalogue cannot be loaded: {loaded.stderr.strip()}")
-    return loaded.stdout.strip() or loaded.stderr.strip()
+    rows = json.loads(loaded.stdout)["rows"]
+    return f"Loaded {rows} songs into deftunes.songs" if rows else "deftunes.songs is there already"
 
 
 def demo_days(platform: "Platform", first: date, last: date) -> Iterator[tuple[Interval, Iterator[Outcome]]]:

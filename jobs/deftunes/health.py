@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from deftunes.adapters.catalog import Refs, silver_table
@@ -39,7 +40,7 @@ def run_checks(settings: "Settings") -> Iterator[Check]:
     yield _check("disk", lambda: _disk(settings), "free at least 2 GiB, or set DEFTUNES_HOME to a larger disk")
     for part in Part:
         yield _check(
-            f"part {part}", lambda part=part: _part(settings, part), "deftunes down, then deftunes up; see its log"
+            f"part {part}", partial(_part, settings, part), "deftunes down, then deftunes up; see its log"
         )
     platform = Platform(resolve(settings, Part))
     try:

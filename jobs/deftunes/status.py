@@ -20,7 +20,7 @@ _THREADS = 8
 
 
 def entity_states(platform: "Platform") -> list[dict[str, Any]]:
-    """One object per entity: its batch on main, when the source said so, rows, rejected records, unpublished branches."""
+    """One object per entity: its batch on main, rows, rejected records, branches that were not published."""
     held_back = dict.fromkeys(Entity, 0)
     for row in quarantine.listed(platform.catalog):
         held_back[Entity(row["entity"])] += 1

@@ -19,7 +19,7 @@ from psycopg2.extensions import connection as Connection  # noqa: N812 - a class
 from song_catalog.changes import mutate, spoil
 from song_catalog.errors import CatalogError
 from song_catalog.generator import generate
-from song_catalog.loader import load_csv, load_songs, read_sqlite
+from song_catalog.loader import is_loaded, load_csv, load_songs, read_sqlite
 
 app = typer.Typer(
     help="Fill and change deftunes.songs, for development.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -38,11 +38,14 @@ def load_command(
     rows: Annotated[int, typer.Option(min=0, help="songs to make up where no file is given")] = 10_000,
     seed: Seed = 1,
     replace: Annotated[bool, typer.Option("--replace", help="replace the table if there is one")] = False,
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="leave a table that is there as it is")] = False,
 ) -> None:
     """Create schema and table and fill it, in one transaction."""
     started = time.monotonic()
     with _connected(dsn_env) as connection:
-        if file is None:
+        if if_missing and is_loaded(connection):
+            loaded = 0
+        elif file is None:
             loaded = load_songs(connection, generate(seed, rows), replace=replace)
         elif file.suffix in {".db", ".sqlite"}:
             loaded = load_songs(connection, read_sqlite(file), replace=replace)

@@ -79,13 +79,19 @@ def _check_columns(file: Path, got: list[str]) -> None:
         )
 
 
+def is_loaded(connection: Connection) -> bool:
+    """Whether the table is there."""
+    with connection.cursor() as cursor:
+        cursor.execute("select to_regclass(%s)", (TABLE,))
+        return cursor.fetchone() != (None,)
+
+
 def _load(connection: Connection, replace: bool, copy: str, rows: Any) -> int:
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute("set local client_encoding to 'UTF8'")
             cursor.execute(f"create schema if not exists {SCHEMA}")
-            cursor.execute("select to_regclass(%s)", (TABLE,))
-            if cursor.fetchone() != (None,):
+            if is_loaded(connection):
                 if not replace:
                     raise CatalogError(f"expected no table {TABLE}, got one; to replace it, add --replace")
                 cursor.execute(f"drop table {TABLE}")

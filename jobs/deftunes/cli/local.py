@@ -82,7 +82,7 @@ def _tell(part: "PartStatus", *, as_json: bool) -> None:
 def _where_to_look(api_url: str) -> str:
     return f"""
 Where to look next
-  deftunes query "select * from deftunes_serving.fact_session limit 5"
+  deftunes query "table deftunes_serving.fact_session"
   deftunes status                  what main holds and how the runs ended
   deftunes quarantine list         rejected records and why
   deftunes run all --start 2020-01-04 --end 2020-01-05
