@@ -125,6 +125,29 @@ def test_every_session_lands_once_in_its_utc_day_whatever_the_api_means(
         assert sorted(json.loads(line)["session_id"] for line in lines) == [one["session_id"] for one in expected]
 
 
+def edges_of(interval: Interval) -> list[str]:
+    """The times at which a record may slip into another day: both ends of each day, seen from far away zones."""
+    zones = [timezone(timedelta(minutes=minutes)) for minutes in (-13 * 60 - 59, 0, 13 * 60 + 59)]
+    ends = (datetime.min.time(), datetime.max.time())
+    around = interval.widened(1).days()
+    return [
+        datetime.combine(day, end, UTC).astimezone(zone).isoformat() for day in around for end in ends for zone in zones
+    ]
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize("zone", [UTC, None, timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))])
+def test_the_edges_of_every_day_land_in_it(
+    stub: StubApi, lake: MemoryLake, zone: timezone | None, inclusive: bool
+) -> None:
+    sold = [session(number, start) for number, start in enumerate(edges_of(JANUARY))]
+    stub.otherwise = Shop(sold, inclusive=inclusive, zone=zone)
+
+    land(stub, lake)
+
+    assert {unit: len(lines) for unit, lines in in_use(lake).items()} == {str(day): 6 for day in JANUARY.days()}
+
+
 def test_each_day_has_a_receipt_with_its_request_and_the_earliest_clock(stub: StubApi, lake: MemoryLake) -> None:
     late = records(session(1, "2026-01-02T10:00:00"), date="Thu, 01 Jan 2026 12:00:07 GMT")
     stub.script = [late]
