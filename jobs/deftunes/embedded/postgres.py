@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from deftunes.config import Settings
+from deftunes.config import Settings, environment
 from deftunes.embedded.home import Home, Record, write_whole
 from deftunes.embedded.process import LOOPBACK, name_of
 from deftunes.embedded.server import Part
@@ -26,6 +27,7 @@ from deftunes.errors import DeftunesError
 USER = "deftunes"
 SOURCE = "deftunes_source"
 WAREHOUSE = "deftunes_warehouse"
+_SONGS_DSN = "DEFTUNES_EMBEDDED_SONGS_DSN"
 _SOCKET_FOLDER_LONGEST = 107 - len("/.s.PGSQL.65535")
 _INITDB = (
     f"--username={USER}", "--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8",
@@ -73,14 +75,16 @@ class Postgres:
 
     def answers(self, record: Record) -> bool:
         """Whether it takes connections (not while it recovers)."""
-        return _run("pg_isready", "-q", "-t", "2", *_at(record)).returncode == 0
+        return _run("pg_isready", "-q", "-t", "2", *_at(record, "postgres")).returncode == 0
 
     def furnish(self, home: Home, record: Record, settings: Settings) -> None:  # noqa: ARG002
-        """The two databases."""
-        found = self._psql(home, record, "select datname from pg_database").split()
+        """The two databases, and a catalogue of songs where there is none."""
+        found = self._psql(home, record, "postgres", "select datname from pg_database").split()
         for database in (SOURCE, WAREHOUSE):
             if database not in found:
-                self._psql(home, record, f"create database {database}")
+                self._psql(home, record, "postgres", f"create database {database}")
+        if not self._psql(home, record, SOURCE, "select to_regclass('deftunes.songs')").strip():
+            self._generate_songs(record)
 
     def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:  # noqa: ARG002
         """The DSNs of the catalogue and the warehouse."""
@@ -99,13 +103,26 @@ class Postgres:
         """Remove the socket's folder."""
         shutil.rmtree(record.facts["socket"], ignore_errors=True)
 
-    def _psql(self, home: Home, record: Record, statement: str) -> str:
-        answer = _run("psql", *_at(record), "-XAtc", statement)
+    def _psql(self, home: Home, record: Record, database: str, statement: str) -> str:
+        answer = _run("psql", *_at(record, database), "-XAtc", statement)
         if answer.returncode != 0:
             raise DeftunesError(
                 f"expected the embedded postgres to {statement}, got {answer.stderr.strip()}. See {home.log(self.part)}"
             )
         return answer.stdout
+
+    def _generate_songs(self, record: Record) -> None:
+        if find_spec("song_catalog") is None:
+            return  # installed without the sources for development
+        loaded = subprocess.run(  # noqa: S603
+            [sys.executable, "-P", "-m", "song_catalog", "load", "--dsn-env", _SONGS_DSN],
+            env=environment({_SONGS_DSN: _dsn(record, SOURCE)}), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if loaded.returncode != 0:
+            raise DeftunesError(
+                f"expected song_catalog to fill deftunes.songs, got exit code {loaded.returncode}: "
+                f"{loaded.stderr.strip()}. Run `deftunes up` again, or set DEFTUNES_SONGS_DSN"
+            )
 
     def _initialise(self, home: Home, data: Path, user: "_User") -> None:
         password = home.secret(self.part)
@@ -212,8 +229,8 @@ def _run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def _at(record: Record) -> tuple[str, ...]:
-    return ("-h", record.facts["socket"], "-p", str(record.port), "-U", USER, "-d", "postgres")
+def _at(record: Record, database: str) -> tuple[str, ...]:
+    return ("-h", record.facts["socket"], "-p", str(record.port), "-U", USER, "-d", database)
 
 
 def _dsn(record: Record, database: str) -> str:
