@@ -107,7 +107,7 @@ def judge(parsed: "DataFrame", rules: "Ruleset") -> Judgement:
     accepted_items = items.where(accepted)
     texts = sessions.select("unit", "digest", "record")
 
-    def with_record(chosen: DataFrame) -> DataFrame:
+    def with_record(chosen: "DataFrame") -> "DataFrame":
         sent = chosen.join(texts, ["unit", "digest"])
         return sent.withColumn("record", F.udf(item_record)("record", "item_number"))
 
