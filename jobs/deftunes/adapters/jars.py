@@ -9,6 +9,7 @@ once is remembered by size and modification time: a later start reads no jar.
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.resources import files
@@ -124,3 +125,17 @@ def _write_stamps(repository: Path, stamps: dict[str, list[int | str] | None]) -
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main() -> None:
+    """Fetch what is missing, so that the first Spark session need not: `python -m deftunes.adapters.jars`."""
+    try:
+        paths = classpath()
+    except DeftunesError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(error.exit_code) from None
+    sys.stdout.write(f"{len(paths)} jars in {REPOSITORY}\n")
+
+
+if __name__ == "__main__":
+    main()

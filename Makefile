@@ -1,0 +1,106 @@
+# Everything runs in .venv, from hashed pins; nothing is installed outside of it but the jars in ~/.m2.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+# Settings of `make demo`: MSD's CSV or track_metadata.db, and the number of days. Empty: the command's own defaults.
+SONGS ?=
+DAYS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##### Use
+
+.PHONY: setup
+setup: $(VENV)/.jars $(VENV)/.project ## Make .venv from hashed pins and fetch the jars (done once)
+
+.PHONY: demo
+demo: setup ## Run the whole platform once on this machine: [SONGS=file] [DAYS=number]
+	$(BIN)/deftunes demo $(if $(SONGS),--songs "$(SONGS)") $(if $(DAYS),--days "$(DAYS)")
+
+.PHONY: down
+down: setup ## Stop the embedded parts; their data stays in .deftunes
+	$(BIN)/deftunes down
+
+##### Develop
+
+.PHONY: test
+test: lint test-unit test-rest ## Lint, types and all tests, fast ones first
+
+.PHONY: test-unit
+test-unit: setup ## Tests without network or JVM
+	$(PYTEST) tests/unit -m "not docker and not scale"
+
+.PHONY: test-rest
+test-rest: setup ## Tests on the real parts: PostgreSQL, S3, Glue catalog, Spark, dbt
+	$(PYTEST) tests --ignore tests/unit -m "not docker and not scale"
+
+.PHONY: lint
+lint: setup ## Style, import directions, types, SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-timing 2>&1 | tail -n +10
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint dbt_modeling
+
+.PHONY: format
+format: setup ## Put the code in its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: ## Pin every package anew (needs uv), to be reviewed like code
+	@command -v uv >/dev/null || { echo "make lock needs uv: python -m pip install uv" >&2; exit 1; }
+	$(LOCK) --all-extras --output-file requirements.txt pyproject.toml
+	$(LOCK) --constraints requirements.txt --output-file requirements-build.txt requirements-build.in
+
+LOCK := uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+
+.PHONY: clean
+clean: ## Stop the embedded parts and delete their data, the caches and what was built
+	if [ -x $(BIN)/deftunes ]; then $(BIN)/deftunes down; fi
+	rm -rf .deftunes .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf dbt_modeling/target dbt_modeling/logs
+
+.PHONY: distclean
+distclean: clean ## The same, and .venv
+	rm -rf $(VENV) deftunes.egg-info
+
+##### How .venv comes to be
+
+$(VENV)/bin/python:
+	@python=; \
+	for candidate in python3.11 python3; do \
+	  if $$candidate -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "expected Python 3.11 as python3.11 or python3, found $$(python3 --version 2>&1 || true). Install it (Debian, Ubuntu: python3.11 and python3.11-venv), then run make again" >&2; \
+	  exit 1; \
+	fi; \
+	echo "making $(VENV) with $$($$python --version)"; \
+	$$python -m venv --clear $(VENV)
+
+# The tools that build source packages first: pip would fetch them unpinned into an environment of its own.
+$(VENV)/.packages: requirements.txt requirements-build.txt | $(VENV)/bin/python
+	@echo "installing the pinned packages into $(VENV), which takes minutes the first time"
+	$(PIP) install --require-hashes --only-binary :all: -r requirements-build.txt
+	$(PIP) install --require-hashes --no-build-isolation -r requirements.txt
+	@touch $@
+
+$(VENV)/.project: pyproject.toml $(VENV)/.packages
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.jars: jobs/deftunes/adapters/jars.txt $(VENV)/.project
+	@echo "fetching the jars into ~/.m2"
+	$(BIN)/python -m deftunes.adapters.jars
+	@touch $@
