@@ -5,7 +5,9 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,7 @@ from purchase_api.app import create_app
 from purchase_api.errors import SimulatorError
 from purchase_api.shop import Plan, Shop
 from purchase_api.state import FOLLOWS, State, default_clock
-from purchase_api.tracks import Assortment, Track, invented, read_catalogue, save_tracks, saved_tracks
+from purchase_api.tracks import Track, invented, read_catalogue, save_tracks, saved_tracks
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -50,8 +52,8 @@ def serve(
         str | None,
         typer.Option(
             envvar="PURCHASE_API_CATALOG_DSN_ENV",
-            help="environment variable with the libpq string of the database whose deftunes.songs are sold; read once,"
-            " then kept in --state-dir. Default: invented tracks",
+            help="environment variable with the libpq string of the database whose deftunes.songs are sold; read when"
+            " the first sessions are asked for, then kept in --state-dir. Default: invented tracks",
         ),
     ] = None,
     catalog_dsn_file: Annotated[
@@ -62,13 +64,13 @@ def serve(
     ] = None,
     cache_mb: Annotated[
         int, typer.Option(envvar="PURCHASE_API_CACHE_MB", min=1, help="memory for rendered days")
-    ] = 256,
+    ] = 512,
 ) -> None:
     """Serve until stopped; prints {"url": ...} when it listens."""
     plan = Plan(seed, users, sessions_per_day, start.date())
     state = State(clock or default_clock(plan.start), plan.start, state_dir)
-    assortment = Assortment(seed, _tracks(seed, catalog_dsn_env, catalog_dsn_file, state_dir))
-    application = create_app(Shop(plan, assortment, state, cache_mb << 20))
+    stock = _stock(seed, catalog_dsn_env, catalog_dsn_file, state_dir)
+    application = create_app(Shop(plan, stock, state, cache_mb << 20))
     config = uvicorn.Config(
         application,
         http=TrackedProtocol,
@@ -89,16 +91,24 @@ def serve(
     asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 
-def _tracks(seed: int, dsn_env: str | None, dsn_file: Path | None, state_dir: Path | None) -> list[Track]:
+def _stock(
+    seed: int, dsn_env: str | None, dsn_file: Path | None, state_dir: Path | None
+) -> Callable[[], Sequence[Track]]:
     if dsn_env is None and dsn_file is None:
-        return invented(seed)
+        return partial(invented, seed)
+    dsn = _read_dsn(dsn_env, dsn_file)
     kept = state_dir / "assortment.json.gz" if state_dir else None
-    tracks = saved_tracks(kept) if kept else None
-    if tracks is None:
-        tracks = read_catalogue(_read_dsn(dsn_env, dsn_file))
-        if kept:
+    if kept is None:
+        return partial(read_catalogue, dsn)
+
+    def read_once() -> Sequence[Track]:
+        tracks = saved_tracks(kept)
+        if tracks is None:
+            tracks = read_catalogue(dsn)
             save_tracks(kept, tracks)
-    return tracks
+        return tracks
+
+    return read_once
 
 
 def _read_dsn(dsn_env: str | None, dsn_file: Path | None) -> str:

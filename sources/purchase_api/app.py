@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from purchase_api import times
 from purchase_api.answer import Answer, as_array
 from purchase_api.control import control_routes
+from purchase_api.errors import SimulatorError
 from purchase_api.faults import Fault, Faults, Kind
 from purchase_api.people import write_record
 from purchase_api.shop import Records, Shop
@@ -55,11 +56,16 @@ def create_app(shop: Shop) -> ASGIApp:
     async def sessions(request: Request, start_date: date, end_date: date, cursor: Cursor = None) -> Response:
         if end_date < start_date:
             raise HTTPException(422, f"expected end_date not before start_date, got {start_date} and {end_date}")
+        await shop.open()
         stop = _stop(shop, end_date)
         shop.state.asked_until(stop)
         now, place, offset = _read_cursor(cursor, shop.state.now)
         days = _days(shop, start_date, stop, now)
         return await _answer(request, shop, faults, days, (now, place, offset))
+
+    @app.exception_handler(SimulatorError)
+    async def unavailable(_: Request, error: SimulatorError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 503)
 
     app.include_router(control_routes(shop, faults))
     return _Dated(app, shop)

@@ -6,8 +6,9 @@ Rendered days are kept while there is room: a day that is settled reads the same
 """
 
 import asyncio
+import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
@@ -17,7 +18,7 @@ from purchase_api.bad_records import Addition, additions_of_day, additions_to_us
 from purchase_api.people import People, Person, write_record
 from purchase_api.sales import SETTLED_AFTER, Session, sessions_of, write_session
 from purchase_api.state import State
-from purchase_api.tracks import Assortment
+from purchase_api.tracks import Assortment, Track
 
 Records = list[bytes]
 _ONE_DAY = timedelta(days=1)
@@ -34,14 +35,26 @@ class Plan:
 
 
 class Shop:
-    """Answers for a plan and an assortment under the switches of `state`."""
+    """Answers for a plan and what `stock` brings, under the switches of `state`."""
 
-    def __init__(self, plan: Plan, assortment: Assortment, state: State, cache_bytes: int) -> None:
+    def __init__(self, plan: Plan, stock: Callable[[], Sequence[Track]], state: State, cache_bytes: int) -> None:
         self.plan = plan
         self.state = state
-        self._assortment = assortment
+        self._stock = stock
+        self._stocking = threading.Lock()
+        self._assortment: Assortment | None = None
         self._people = People(plan.seed, plan.users, plan.start)
         self._cache = _Cache(cache_bytes)
+
+    async def open(self) -> None:
+        """Stock up before the first sale: the catalogue may be filled after the simulator starts.
+
+        Raises:
+            SimulatorError: there is no catalogue yet.
+
+        """
+        if self._assortment is None:
+            await asyncio.to_thread(self._stocked)
 
     async def sessions(self, day: date, now: int) -> Records:
         """The records of a day that are known at `now`, in no order."""
@@ -100,12 +113,18 @@ class Shop:
         Random(f"{self.plan.seed}/order/users/{self.state.behaviour.shuffle}").shuffle(records)
         return records
 
+    def _stocked(self) -> Assortment:
+        with self._stocking:
+            if self._assortment is None:
+                self._assortment = Assortment(self.plan.seed, self._stock())
+            return self._assortment
+
     def _sessions(self, day: date) -> Iterator[Session]:
-        return sessions_of(self.plan.seed, day, self.plan.sessions_per_day, self._people, self._assortment)
+        return sessions_of(self.plan.seed, day, self.plan.sessions_per_day, self._people, self._stocked())
 
     def _additions(self, day: date) -> list[Addition]:
         kinds = self.state.bad_records.on(day)
-        return additions_of_day(self.plan.seed, day, kinds, self._people, self._assortment)
+        return additions_of_day(self.plan.seed, day, kinds, self._people, self._stocked())
 
     def _user_additions(self) -> list[Addition]:
         return additions_to_users(self.plan.seed, self.state.bad_records.names, self.plan.start)

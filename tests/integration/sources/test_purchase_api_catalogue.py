@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from urllib.error import HTTPError
 
 import psycopg2
 import pytest
@@ -46,11 +47,31 @@ def test_a_changed_catalogue_does_not_change_what_was_sold(dsn: str, tmp_path: P
         assert sold(simulator) == before
 
 
-def test_without_a_catalogue_it_does_not_start(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_catalogue_may_come_after_the_simulator(settings: Settings) -> None:
     assert settings.songs_dsn
-    with (
-        pytest.raises(AssertionError, match="stopped with exit code 1"),
-        running_simulator(catalog_dsn=settings.songs_dsn.get_secret_value()),
-    ):
+    text = settings.songs_dsn.get_secret_value()
+    with closing(psycopg2.connect(text)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("drop schema if exists deftunes cascade")
+    with running_simulator(catalog_dsn=text) as simulator:
+        assert simulator.get("/users")
+        with pytest.raises(HTTPError) as refused:
+            sold(simulator)
+        assert refused.value.code == 503
+        assert b"expected a catalogue in deftunes.songs" in refused.value.read()
+        with closing(psycopg2.connect(text)) as connection:
+            load_songs(connection, generate(1, 800), replace=False)
+        assert sold(simulator)
+
+
+def test_a_simulator_without_its_dsn_does_not_start(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(AssertionError, match="stopped with exit code 1"), running_simulator(catalog_dsn=""):
         pass
-    assert "expected a catalogue in deftunes.songs" in capfd.readouterr().err
+    assert "expected a libpq string in the environment variable SIMULATOR_CATALOG_DSN, got nothing" in (
+        capfd.readouterr().err
+    )
+
+
+def test_options_come_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PURCHASE_API_CLOCK", "2020-01-11T00:00:00Z")
+    with running_simulator() as simulator:
+        assert simulator.get("/simulator/clock") == {"now": "2020-01-11T00:00:00+00:00"}

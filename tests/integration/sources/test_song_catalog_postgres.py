@@ -122,6 +122,13 @@ def test_a_table_that_is_there_is_only_replaced_on_request(catalogue: Catalogue)
     assert len(catalogue.songs()) == 20
 
 
+def test_a_table_that_is_there_can_be_left_alone(catalogue: Catalogue) -> None:
+    assert json.loads(catalogue.run("load", "--rows", 10, "--if-missing").stdout)["rows"] == 10
+    before = catalogue.songs()
+    assert json.loads(catalogue.run("load", "--rows", 20, "--if-missing").stdout)["rows"] == 0
+    assert catalogue.songs() == before
+
+
 def test_a_file_with_a_bad_row_leaves_the_old_catalogue(catalogue: Catalogue, tmp_path: Path) -> None:
     catalogue.run("load", "--rows", 10)
     before = catalogue.songs()

@@ -11,13 +11,13 @@ from purchase_api import times
 from purchase_api.bad_records import ALL_KINDS
 from purchase_api.shop import Plan, Shop
 from purchase_api.state import BadRecords, State
-from purchase_api.tracks import Assortment, invented
+from purchase_api.tracks import invented
 
 START = date(2020, 1, 1)
 
 
 def open_shop(clock: str = "2020-04-01T00:00:00Z", cache_bytes: int = 1 << 20) -> Shop:
-    return Shop(Plan(1, 80, 60, START), Assortment(1, invented(1)), State(clock, START, None), cache_bytes)
+    return Shop(Plan(1, 80, 60, START), lambda: invented(1), State(clock, START, None), cache_bytes)
 
 
 def sent(shop: Shop, start: date, end: date, now: int) -> list[bytes]:
