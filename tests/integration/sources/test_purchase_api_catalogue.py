@@ -1,25 +1,29 @@
 """The simulator sells what the catalogue holds."""
 
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 
-import psycopg2
 import pytest
 
-from deftunes.config import Settings
 from song_catalog.generator import generate
-from song_catalog.loader import load_songs
+from support.catalogue import Catalogue, new_catalogue
 from support.simulator import Simulator, running_simulator
+from support.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def catalogue(stack: Stack) -> Iterator[Catalogue]:
+    assert stack.settings.songs_dsn
+    with new_catalogue(stack.settings.songs_dsn.get_secret_value(), "purchase_api_test") as catalogue:
+        yield catalogue
 
 
 @pytest.fixture
-def dsn(settings: Settings) -> str:
-    assert settings.songs_dsn
-    text = settings.songs_dsn.get_secret_value()
-    with closing(psycopg2.connect(text)) as connection:
-        load_songs(connection, generate(1, 800), replace=True)
-    return text
+def dsn(catalogue: Catalogue) -> str:
+    catalogue.clear()
+    catalogue.run("load", "--rows", 800)
+    return catalogue.dsn
 
 
 def sold(simulator: Simulator) -> list[dict[str, str]]:
@@ -41,25 +45,20 @@ def test_tracks_of_the_catalogue_are_sold_and_a_few_others(dsn: str) -> None:
 def test_a_changed_catalogue_does_not_change_what_was_sold(dsn: str, tmp_path: Path) -> None:
     with running_simulator(catalog_dsn=dsn, state_dir=tmp_path) as simulator:
         before = sold(simulator)
-    with closing(psycopg2.connect(dsn)) as connection:
-        load_songs(connection, generate(2, 800), replace=True)
+    Catalogue(dsn).run("load", "--rows", 800, "--seed", 2, "--replace")
     with running_simulator(catalog_dsn=dsn, state_dir=tmp_path) as simulator:
         assert sold(simulator) == before
 
 
-def test_a_catalogue_may_come_after_the_simulator(settings: Settings) -> None:
-    assert settings.songs_dsn
-    text = settings.songs_dsn.get_secret_value()
-    with closing(psycopg2.connect(text)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute("drop schema if exists deftunes cascade")
-    with running_simulator(catalog_dsn=text) as simulator:
+def test_a_catalogue_may_come_after_the_simulator(catalogue: Catalogue) -> None:
+    catalogue.clear()
+    with running_simulator(catalog_dsn=catalogue.dsn) as simulator:
         assert simulator.get("/users")
         with pytest.raises(HTTPError) as refused:
             sold(simulator)
         assert refused.value.code == 503
         assert b"expected a catalogue in deftunes.songs" in refused.value.read()
-        with closing(psycopg2.connect(text)) as connection:
-            load_songs(connection, generate(1, 800), replace=False)
+        catalogue.run("load", "--rows", 800)
         assert sold(simulator)
 
 

@@ -7,44 +7,32 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
-from deftunes.config import Settings
 from song_catalog.generator import generate
 from song_catalog.songs import COLUMNS, Song
+from support.catalogue import Catalogue, new_catalogue
+from support.stack import Stack
 
 ROWS = 1200
 
 
-class Catalogue:
-    """A database, and the command line on it."""
-
-    def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
-
-    def run(self, *arguments: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "song_catalog", *map(str, arguments), "--dsn-env", "CATALOG_DSN"]
-        environment = {**os.environ, "CATALOG_DSN": self.dsn}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=check)
-
-    def query(self, statement: str) -> list[tuple[Any, ...]]:
-        with closing(psycopg2.connect(self.dsn)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall()
-
-    def songs(self) -> list[tuple[Any, ...]]:
-        return self.query("select * from deftunes.songs order by track_id, title")
+@pytest.fixture(scope="module")
+def database(stack: Stack) -> Iterator[Catalogue]:
+    assert stack.settings.songs_dsn
+    with new_catalogue(stack.settings.songs_dsn.get_secret_value(), "song_catalog_test") as catalogue:
+        yield catalogue
 
 
 @pytest.fixture
-def catalogue(settings: Settings) -> Catalogue:
-    assert settings.songs_dsn
-    return Catalogue(settings.songs_dsn.get_secret_value())
+def catalogue(database: Catalogue) -> Catalogue:
+    database.clear()
+    return database
 
 
 def by_key(songs: list[Song]) -> list[tuple[Any, ...]]:
@@ -114,8 +102,7 @@ def test_the_database_of_the_million_songs_is_loaded(catalogue: Catalogue, tmp_p
 def test_a_table_that_is_there_is_only_replaced_on_request(catalogue: Catalogue) -> None:
     catalogue.run("load", "--rows", 10)
     before = catalogue.songs()
-    refused = catalogue.run("load", "--rows", 20, check=False)
-    assert refused.returncode == 1
+    refused = catalogue.run("load", "--rows", 20, exit_code=1)
     assert refused.stderr == "error: expected no table deftunes.songs, got one; to replace it, add --replace\n"
     assert catalogue.songs() == before
     catalogue.run("load", "--rows", 20, "--replace")
@@ -134,8 +121,7 @@ def test_a_file_with_a_bad_row_leaves_the_old_catalogue(catalogue: Catalogue, tm
     before = catalogue.songs()
     file = tmp_path / "songs.csv.gz"
     write_csv(file, [*generate(1, 10), Song(*"abcdefghijklmn")])
-    refused = catalogue.run("load", "--file", file, "--replace", check=False)
-    assert refused.returncode == 1
+    refused = catalogue.run("load", "--file", file, "--replace", exit_code=1)
     assert "PostgreSQL refused a row of the catalogue; nothing was changed" in refused.stderr
     assert catalogue.songs() == before
 
@@ -167,8 +153,7 @@ def test_mutations_are_a_function_of_the_seed(catalogue: Catalogue) -> None:
 def test_more_changes_than_songs_are_refused(catalogue: Catalogue) -> None:
     catalogue.run("load", "--rows", 10)
     before = catalogue.songs()
-    refused = catalogue.run("mutate", "--seed", 1, "--deletes", 11, check=False)
-    assert refused.returncode == 1
+    refused = catalogue.run("mutate", "--seed", 1, "--deletes", 11, exit_code=1)
     assert "expected at least 11 songs to update and delete, got 10" in refused.stderr
     assert catalogue.songs() == before
 
@@ -186,7 +171,15 @@ def test_a_catalogue_can_be_spoiled_and_healed(catalogue: Catalogue) -> None:
     assert catalogue.songs() == before
 
 
-def test_a_missing_dsn_is_named(catalogue: Catalogue) -> None:
-    missing = Catalogue("").run("load", check=False)
-    assert missing.returncode == 1
-    assert missing.stderr == "error: expected a libpq string in the environment variable CATALOG_DSN, got nothing\n"
+def test_a_missing_dsn_is_named() -> None:
+    missing = Catalogue("").run("load", exit_code=1)
+    assert (
+        missing.stderr
+        == "error: expected a libpq string in the environment variable CATALOGUE_UNDER_TEST, got nothing\n"
+    )
+
+
+def test_the_command_line_is_a_module_to_run(catalogue: Catalogue) -> None:
+    command = [sys.executable, "-m", "song_catalog", "load", "--dsn-env", "CATALOG_DSN", "--rows", "3"]
+    subprocess.run(command, env={**os.environ, "CATALOG_DSN": catalogue.dsn}, check=True, capture_output=True)
+    assert len(catalogue.songs()) == 3
