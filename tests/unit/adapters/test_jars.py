@@ -1,0 +1,102 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from deftunes.adapters import jars
+from deftunes.adapters.jars import Jar
+from deftunes.errors import DeftunesError
+
+BODY = b"a jar"
+JAR = Jar("org.example", "thing_2.12", "1.0", hashlib.sha256(BODY).hexdigest())
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was fetched. Maven is replaced: `make setup` asks the real one."""
+    log: list[str] = []
+
+    def fetch(jar: Jar, repository: Path) -> None:
+        log.append(jar.coordinate)
+        jar.path(repository).parent.mkdir(parents=True, exist_ok=True)
+        jar.path(repository).write_bytes(BODY)
+
+    monkeypatch.setattr(jars, "required", lambda: (JAR,))
+    monkeypatch.setattr(jars, "_fetch", fetch)
+    return log
+
+
+def test_every_pin_is_a_coordinate_and_a_sha_256() -> None:
+    pins = jars.required()
+    assert len(pins) > 5
+    assert all(len(jar.sha256) == 64 and int(jar.sha256, 16) for jar in pins)
+    assert "org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.10.0" in {jar.coordinate for jar in pins}
+    assert len({jar.coordinate for jar in pins}) == len(pins)
+
+
+def test_a_missing_jar_is_fetched_once(tmp_path: Path, fetched: list[str]) -> None:
+    expected = (tmp_path / "org/example/thing_2.12/1.0/thing_2.12-1.0.jar",)
+    assert jars.classpath(tmp_path) == expected
+    assert jars.classpath(tmp_path) == expected
+    assert fetched == [JAR.coordinate]
+
+
+def test_a_jar_that_was_checked_is_not_read_again(
+    tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jars.classpath(tmp_path)
+    monkeypatch.setattr(jars, "_sha256", lambda path: pytest.fail(f"read {path}"))
+    jars.classpath(tmp_path)
+
+
+@pytest.mark.parametrize("damage", [b"", b"a jas", b"a jar and more"])
+def test_a_changed_jar_is_noticed_and_fetched_again(tmp_path: Path, fetched: list[str], damage: bytes) -> None:
+    path = jars.classpath(tmp_path)[0]
+    path.write_bytes(damage)
+    os.utime(path, ns=(1, 1))
+    assert jars.classpath(tmp_path)[0].read_bytes() == BODY
+    assert len(fetched) == 2
+
+
+def test_another_pin_for_the_same_coordinate_is_checked_anew(
+    tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jars.classpath(tmp_path)
+    other = Jar(JAR.group, JAR.artifact, JAR.version, "0" * 64)
+    monkeypatch.setattr(jars, "required", lambda: (other,))
+    jars.classpath(tmp_path)
+    assert len(fetched) == 2
+
+
+def test_stamps_that_cannot_be_read_or_written_cost_a_check_and_no_more(tmp_path: Path, fetched: list[str]) -> None:
+    path = jars.classpath(tmp_path)
+    (tmp_path / jars._STAMPS).unlink()
+    (tmp_path / jars._STAMPS).mkdir()
+    assert jars.classpath(tmp_path) == path
+    assert len(fetched) == 1
+
+
+def test_what_maven_sends_is_not_kept_where_it_differs_from_the_pin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jars, "required", lambda: (JAR,))
+    sent = tmp_path / "sent.jar"
+
+    class Maven:
+        """Stands for jgo: any coordinate resolves to the same file."""
+
+        def __init__(self, **_: object) -> None: ...
+        def project(self, *_: str) -> "Maven":
+            return self
+
+        at_version = artifact = project
+
+        def resolve(self) -> Path:
+            sent.write_bytes(b"something else")
+            return sent
+
+    monkeypatch.setattr("jgo.maven.MavenContext", Maven)
+    with pytest.raises(DeftunesError, match=r"expected SHA-256 .*, got .* from Maven. It was not kept"):
+        jars.classpath(tmp_path / "repository")
+    assert not JAR.path(tmp_path / "repository").exists()
