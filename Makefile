@@ -63,7 +63,7 @@ lock: ## Pin every package anew (needs uv), to be reviewed like code
 	$(LOCK) --constraints requirements.txt --output-file requirements-build.txt requirements-build.in
 
 LOCK := uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-annotate \
-	--no-emit-index-url --no-emit-find-links
+	--no-strip-extras --no-emit-index-url --no-emit-find-links
 
 .PHONY: clean
 clean: ## Stop the embedded parts and delete their data, the caches and what was built
@@ -92,8 +92,8 @@ $(VENV)/bin/python:
 # The tools that build source packages first: pip would fetch them unpinned into an environment of its own.
 $(VENV)/.packages: requirements.txt requirements-build.txt | $(VENV)/bin/python
 	@echo "installing the pinned packages into $(VENV), which takes minutes the first time"
-	$(PIP) install --require-hashes --only-binary :all: -r requirements-build.txt
-	$(PIP) install --require-hashes --no-build-isolation -r requirements.txt
+	$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements-build.txt
+	$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements.txt
 	@touch $@
 
 $(VENV)/.project: pyproject.toml $(VENV)/.packages
