@@ -1,9 +1,11 @@
 """The Purchase API over HTTP: each answer whole and checked, or an error.
 
-    GET, again while it fails within the budget  ->  elements cut out of the array  ->  spool on disk  ->  records
+    GET, again while it fails within the budget  ->  elements cut out of the array  ->  the caller's sink
 
-A caller sees an answer only when every page of it has arrived complete and valid, so nothing that broke off can be
-taken for data. What is not worth another try (a refusal, a complete answer that is no array of records) fails at once.
+A sink takes records while they arrive, so that work on them and the download overlap. What it took counts only when
+the answer is returned, after every page has arrived complete and valid; if a try breaks off, the sink is closed and a
+new one takes its place. So nothing that broke off can be taken for data. What is not worth another try (a refusal, a
+complete answer that is no array of records) fails at once.
 """
 
 import contextlib
@@ -11,12 +13,12 @@ import random
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Generic, Protocol, Self, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
@@ -32,56 +34,76 @@ _TOO_MANY_REQUESTS = 429
 _HTTP, _HTTPS = 80, 443
 
 
-class Answer:
-    """One answer of the API, all its pages: the records on disk, each as sent.
+class Sink(Protocol):
+    """Where records go while they arrive."""
+
+    def add(self, lines: bytes) -> None:
+        """Take whole records, each as sent, on a line that a line feed ends."""
+
+    def close(self) -> None:
+        """Give back what it holds open; called once, whether its records count or not."""
+
+
+S = TypeVar("S", bound=Sink)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[S]):
+    """One answer of the API, all its pages.
 
     `extracted_at` is the API's own clock (ours where it sends none), `requests` what was asked, `bytes` what came,
     `tries` the number of HTTP requests that it took.
     """
 
-    def __init__(self) -> None:
+    sink: S
+    extracted_at: datetime
+    requests: tuple[str, ...]
+    rows: int
+    bytes: int
+    tries: int
+
+
+class _Download(Generic[S]):
+    """The pages so far, and what it takes to begin one of them again."""
+
+    def __init__(self, make_sink: Callable[[], S]) -> None:
+        self._make_sink = make_sink
+        self.sink = make_sink()
         # Rows of customers: the file has no name, so it is gone with this process however that ends.
         self._spool: IO[bytes] = tempfile.TemporaryFile(buffering=BLOCK)  # noqa: SIM115 - closed by close()
-        self.extracted_at = datetime.max.replace(tzinfo=UTC)
-        self.requests: tuple[str, ...] = ()
-        self.rows = 0
-        self.bytes = 0
+        self._kept = 0
+        self.pages: list[_Page] = []
         self.tries = 0
 
-    def __enter__(self) -> Self:
-        return self
+    def add(self, lines: bytes, *, keep: bool) -> None:
+        """Hand records on; `keep` those of an answer with further pages, which may break off later."""
+        self.sink.add(lines)
+        if keep:
+            self._spool.write(lines)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+    def end_page(self, page: "_Page") -> None:
+        """The page is whole."""
+        self.pages.append(page)
+        self._kept = self._spool.tell()
+
+    def rewind(self) -> None:
+        """Forget the page that broke off: a new sink gets the pages before it."""
+        self.sink.close()
+        self.sink = self._make_sink()
+        self._spool.seek(self._kept)
+        self._spool.truncate()
+        self._spool.seek(0)
+        for lines in iter(lambda: self._spool.readlines(BLOCK), []):
+            self.sink.add(b"".join(lines))
 
     def close(self) -> None:
-        """Forget the records."""
+        """Forget the spool."""
         self._spool.close()
-
-    def records(self) -> Iterator[bytes]:
-        """Each record's text as sent, on one line."""
-        self._spool.seek(0)
-        for line in self._spool:
-            yield line[:-1]
-
-    def add_page(self, requested: str, fill: Callable[[IO[bytes]], "_Page"]) -> "_Page":
-        """Append a page, or nothing if `fill` fails."""
-        start = self._spool.seek(0, 2)
-        try:
-            page = fill(self._spool)
-        except _BrokenError:
-            self._spool.seek(start)
-            self._spool.truncate()
-            raise
-        self.requests = (*self.requests, requested)
-        self.extracted_at = min(self.extracted_at, page.sent_at)
-        self.rows += page.rows
-        self.bytes += page.bytes
-        return page
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
+    requested: str
     sent_at: datetime
     rows: int
     bytes: int
@@ -144,7 +166,7 @@ class PurchaseApi:
         for session in self._sessions:
             session.close()
 
-    def users(self) -> Answer:
+    def users(self, make_sink: Callable[[], S]) -> Answer[S]:
         """Every user. Without dates: with them the API filters by `user_since` and leaves earlier users out.
 
         Raises:
@@ -152,9 +174,9 @@ class PurchaseApi:
             DeftunesError: it refused, or its answer is no array of records.
 
         """
-        return self._ask("/users", {})
+        return self._ask("/users", {}, make_sink)
 
-    def sessions(self, start: date, end: date) -> Answer:
+    def sessions(self, start: date, end: date, make_sink: Callable[[], S]) -> Answer[S]:
         """The sessions that the API gives for these two dates, whatever it means by `end_date`.
 
         Raises:
@@ -162,29 +184,36 @@ class PurchaseApi:
             DeftunesError: it refused, or its answer is no array of records.
 
         """
-        return self._ask("/sessions", {"start_date": start.isoformat(), "end_date": end.isoformat()})
+        return self._ask("/sessions", {"start_date": start.isoformat(), "end_date": end.isoformat()}, make_sink)
 
-    def _ask(self, path: str, query: dict[str, str]) -> Answer:
+    def _ask(self, path: str, query: dict[str, str], make_sink: Callable[[], S]) -> Answer[S]:
         url: str | None = self._base_url + path + (f"?{urlencode(query)}" if query else "")
         seen: set[str] = set()
-        with contextlib.ExitStack() as undo:
-            answer = undo.enter_context(Answer())
+        with contextlib.closing(_Download(make_sink)) as download, contextlib.ExitStack() as on_failure:
+            on_failure.callback(lambda: download.sink.close())  # noqa: PLW0108 - the sink that is there by then
             while url:
                 if url in seen:
                     raise DeftunesError(f"{_shown(url)}: expected a further page, got a link back to this one")
                 seen.add(url)
-                url = self._persist(url, answer)
-            undo.pop_all()
-        return answer
+                url = self._persist(url, download)
+            on_failure.pop_all()
+        pages = download.pages
+        return Answer(
+            download.sink,
+            min(page.sent_at for page in pages),
+            tuple(page.requested for page in pages),
+            sum(page.rows for page in pages),
+            sum(page.bytes for page in pages),
+            download.tries,
+        )
 
-    def _persist(self, url: str, answer: Answer) -> str | None:
-        """Add one page to the answer, trying until the budget is spent; return the next page's address."""
-        shown = _shown(url)
+    def _persist(self, url: str, download: _Download[S]) -> str | None:
+        """Add one page, trying until the budget is spent; return the next page's address."""
         deadline: float | None = None
         for failures in range(1_000_000):
-            answer.tries += 1
+            download.tries += 1
             try:
-                return answer.add_page(shown, lambda spool: self._try(url, spool)).next_url
+                page = self._try(url, download)
             except _BrokenError as broken:
                 now = self._clock()
                 deadline = now + self._budget if deadline is None else deadline
@@ -193,17 +222,21 @@ class PurchaseApi:
                 # Waiting less than the server asked for would only add to its load.
                 if left <= 0 or (broken.retry_after or 0) > left:
                     raise RetriableError(
-                        f"{shown}: expected a JSON array, got {broken} ({failures + 1} tries, "
+                        f"{_shown(url)}: expected a JSON array, got {broken} ({failures + 1} tries, "
                         f"DEFTUNES_HTTP_BUDGET {self._budget:g} s). Nothing was changed; run the command again"
                     ) from broken
+                download.rewind()
                 self._sleep(min(wait, left))
+            else:
+                download.end_page(page)
+                return page.next_url
         raise AssertionError("the budget ends before the tries do")
 
-    def _try(self, url: str, spool: IO[bytes]) -> _Page:
+    def _try(self, url: str, download: _Download[S]) -> _Page:
         try:
             with self._get(url) as response:
                 self._check(response, url)
-                return _read(response, url, spool, self._auth)
+                return _read(response, url, download, _next_url(response, url, self._auth))
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise DeftunesError(
@@ -276,8 +309,18 @@ class _Bearer(AuthBase):
         return there == home or (home == ("http", home[1], _HTTP) and there == ("https", home[1], _HTTPS))
 
 
-def _read(response: requests.Response, url: str, spool: IO[bytes], auth: _Bearer) -> _Page:
-    """Spool the body's records.
+def _next_url(response: requests.Response, url: str, auth: _Bearer) -> str | None:
+    link = response.links.get("next", {}).get("url")
+    if link is None:
+        return None
+    next_url = urljoin(response.url, link)
+    if not auth.trusts(next_url):
+        raise DeftunesError(f"{_shown(url)}: expected the next page at the same host, got a link elsewhere")
+    return next_url
+
+
+def _read(response: requests.Response, url: str, download: _Download[S], next_url: str | None) -> _Page:
+    """Hand the body's records on.
 
     Raises:
         _BrokenError: it broke off or is no JSON; another try may bring it whole.
@@ -285,12 +328,14 @@ def _read(response: requests.Response, url: str, spool: IO[bytes], auth: _Bearer
 
     """
     splitter = Splitter()
+    keep = bool(next_url or download.pages)
     size = 0
     try:
         for chunk in response.iter_content(BLOCK):
             size += len(chunk)
-            spool.write(splitter.feed(chunk))
-        spool.write(splitter.finish())
+            if lines := splitter.feed(chunk):
+                download.add(lines, keep=keep)
+        download.add(splitter.finish(), keep=keep)
     except MalformedError as error:
         raise _BrokenError(f"malformed or truncated JSON after {size} bytes ({error})") from error
     except NotRecordsError as error:
@@ -302,12 +347,7 @@ def _read(response: requests.Response, url: str, spool: IO[bytes], auth: _Bearer
             f"{_shown(url)}: expected a JSON array of records, got {error} ({size} bytes). Nothing was changed; "
             "check DEFTUNES_API_URL and ask the API's owner"
         ) from error
-    next_url = response.links.get("next", {}).get("url")
-    if next_url is not None:
-        next_url = urljoin(response.url, next_url)
-        if not auth.trusts(next_url):
-            raise DeftunesError(f"{_shown(url)}: expected the next page at the same host, got a link elsewhere")
-    return _Page(_sent_at(response), splitter.rows, size, next_url)
+    return _Page(_shown(url), _sent_at(response), splitter.rows, size, next_url)
 
 
 def _sent_at(response: requests.Response) -> datetime:

@@ -7,6 +7,7 @@ can only stand between a record's tokens (JSON forbids them inside strings), so 
 """
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,6 +15,7 @@ BLOCK = 1 << 20
 _CUTS_TRIED = 16
 _TAIL = 1 << 16
 _HEAD = 8
+_OPENS_OBJECT = ord("{")
 _WHITE = b" \t\r\n"
 _END_OF_OBJECT = re.compile(rb"\}[ \t\r\n]*,")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -121,24 +123,25 @@ class Splitter:
         if not elements:
             return b""
         self.rows += len(elements)
-        self._objects = self._objects or any(bytes(element[:1]) == b"{" for element in elements)
-        if b"\n" not in block and b"\r" not in block:
-            return b"\n".join(elements) + b"\n"
+        self._objects = self._objects or any(memoryview(element)[0] == _OPENS_OBJECT for element in elements)
         # No byte of valid JSON is 0, so it can hold the places of the line feeds.
-        return b"\0".join(elements).translate(_ONE_LINE) + b"\n"
+        lines = b"\0".join(elements)
+        if b"\n" in lines or b"\r" in lines:
+            lines = lines.translate(_ONE_LINE)
+        return lines.replace(b"\0", b"\n") + b"\n"
 
 
-_ONE_LINE = bytes.maketrans(b"\n\r\0", b"  \n")
+_ONE_LINE = bytes.maketrans(b"\n\r", b"  ")
 
 
-def _split(block: bytes) -> list[memoryview]:
+def _split(block: bytes) -> Sequence[msgspec.Raw | memoryview]:
     if not block.isascii():
         try:
             block.decode()
         except UnicodeDecodeError as error:
             raise MalformedError(f"not UTF-8: {error.reason}") from None
     try:
-        return [memoryview(element) for element in _ELEMENTS.decode(block)]
+        return _ELEMENTS.decode(block)
     except RecursionError:
         raise MalformedError("nested too deeply") from None
     except msgspec.DecodeError as error:

@@ -2,14 +2,11 @@
 
 import hashlib
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
-from deftunes.adapters.http import Answer
 from deftunes.adapters.jsonarray import without_surrogates
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError
@@ -18,7 +15,7 @@ from deftunes.landing import digest_of
 PART = "part-00000.jsonl.gz"
 
 # A number keeps its text: 1.10 is not 1.1, and neither is "1.1".
-_VALUE = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
+_VALUE = msgspec.json.Decoder(float_hook=msgspec.Raw)
 _SORTED = msgspec.json.Encoder(order="sorted")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BUFFER = 1 << 18
@@ -39,18 +36,30 @@ def canonical(record: bytes) -> bytes:
         return record
 
 
-def refuse_strangers(answer: Answer, entity: Entity, fields: Collection[str]) -> None:
-    """Refuse an answer in which not one record has a field that tells this entity from others.
+class Recognition:
+    """Whether any record of an answer has a field that tells its entity from others."""
 
-    Raises:
-        DeftunesError: the API sent something else, say users where sessions were asked for.
+    def __init__(self, entity: Entity, fields: Collection[str]) -> None:
+        self._entity = entity
+        self._fields = fields
+        self._recognised = False
 
-    """
-    if answer.rows and not any(_has_any(record, fields) for record in answer.records()):
-        raise DeftunesError(
-            f"{answer.requests[0]}: expected {entity} with {', '.join(fields)}, got {answer.rows} records that have "
-            "none of these fields. Nothing was changed; check DEFTUNES_API_URL and ask the API's owner"
-        )
+    def look(self, records: Iterable[bytes]) -> None:
+        """Look at more records; the first one that is recognised settles it."""
+        self._recognised = self._recognised or any(_has_any(record, self._fields) for record in records)
+
+    def refuse_strangers(self, rows: int, requested: str) -> None:
+        """Refuse an answer of which no record was recognised.
+
+        Raises:
+            DeftunesError: the API sent something else, say users where sessions were asked for.
+
+        """
+        if rows and not self._recognised:
+            raise DeftunesError(
+                f"{requested}: expected {self._entity} with {', '.join(self._fields)}, got {rows} records that have "
+                "none of these fields. Nothing was changed; check DEFTUNES_API_URL and ask the API's owner"
+            )
 
 
 def _has_any(record: bytes, fields: Collection[str]) -> bool:
@@ -74,12 +83,6 @@ class RecordFile:
         self._digests: list[bytes] = []
         self.rows = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
-
     def add(self, record: bytes) -> None:
         """Append one record."""
         self._digests.append(hashlib.sha256(canonical(record)).digest())
@@ -89,8 +92,12 @@ class RecordFile:
         if self._waiting >= _BUFFER:
             self._flush()
 
-    def close(self) -> str:
-        """Finish the file; returns the digest of its records, whatever their order."""
+    def close(self) -> None:
+        """Close the file as it is; after `finish` there is nothing left to close."""
+        self._file.close()
+
+    def finish(self) -> str:
+        """Complete the file; returns the digest of its records, whatever their order."""
         self._flush()
         self._file.write(self._gzip.flush())
         self._file.close()

@@ -28,14 +28,13 @@ from deftunes.adapters.http import PurchaseApi
 from deftunes.adapters.jsonarray import without_surrogates
 from deftunes.entities import Entity
 from deftunes.extract.landed import Landed, refuse_shrunk, units_of
-from deftunes.extract.records import PART, RecordFile, canonical, refuse_strangers
+from deftunes.extract.records import PART, Recognition, RecordFile, canonical
 from deftunes.interval import ONE_DAY, Interval, read_instant
 from deftunes.landing import Draft, Landings
 
-# Two more days are asked for each window, and as many may come three: shorter windows would ask for the same sessions
-# too often, longer ones lose more when one breaks off.
-_SHORTEST_WINDOW = 7
-_LONGEST_WINDOW = 14
+# Two or three days more are asked for each window. Measured on a month: windows of 16 days bring 19 % more than was
+# needed, windows of 7 days 48 %, which the source has to make and we have to read.
+_LONGEST_WINDOW = 16
 _FIELDS = ("session_id", "session_items", "session_start_time")
 
 
@@ -97,8 +96,7 @@ def land_sessions(
         ThreadPoolExecutor(concurrency, thread_name_prefix="sessions") as pool,
     ):
         jobs = [
-            pool.submit(_fetch, api, window, Path(folder) / str(number))
-            for number, window in enumerate(windows(days, concurrency))
+            pool.submit(_fetch, api, window, Path(folder) / str(number)) for number, window in enumerate(windows(days))
         ]
         try:
             fetched = [job.result() for job in jobs]
@@ -118,9 +116,10 @@ def land_sessions(
         ]
         # One unit however the run is cut into windows, so that another concurrency lands nothing anew.
         unit = layout.unplaced_unit(days[0])
-        with RecordFile(Path(folder) / "unplaced" / PART) as unplaced:
+        unplaced = RecordFile(Path(folder) / "unplaced" / PART)
+        with contextlib.closing(unplaced):
             _merge_unplaced(fetched, unplaced)
-            digest = unplaced.close()
+            digest = unplaced.finish()
         if unplaced.rows or unit in in_use:
             asked = tuple(request for window in fetched for request in window.requests)
             drafts.append(Draft(unit, extracted_at, digest, unplaced.rows, unplaced.files(), asked))
@@ -138,9 +137,10 @@ def land_sessions(
     )
 
 
-def windows(days: list[date], concurrency: int) -> list[list[date]]:
-    """Cut sorted days into the windows that are asked for at once, each a run of (nearly) neighbouring days."""
-    length = min(max(-(-len(days) // concurrency), _SHORTEST_WINDOW), _LONGEST_WINDOW)
+def windows(days: list[date]) -> list[list[date]]:
+    """Cut sorted days into the windows that are asked for, each a run of (nearly) neighbouring days."""
+    span = (days[-1] - days[0]).days + 1
+    length = -(-span // -(-span // _LONGEST_WINDOW))  # as many as needed, and of equal length
     found: list[list[date]] = []
     for day in days:
         # The margins of two windows would meet in a gap of two days: one request over the gap is cheaper.
@@ -151,24 +151,40 @@ def windows(days: list[date], concurrency: int) -> list[list[date]]:
     return found
 
 
-def _fetch(api: PurchaseApi, days: list[date], folder: Path) -> _Window:
-    unplaced = folder / "unplaced.jsonl"
-    with contextlib.ExitStack() as opened:
-        # An `end_date` that is not included must be the second day after the last one, since a record of the last UTC
-        # day may carry the next day's date in its own zone.
-        answer = opened.enter_context(api.sessions(days[0] - ONE_DAY, days[-1] + 2 * ONE_DAY))
-        refuse_strangers(answer, Entity.SESSIONS, _FIELDS)
-        files = {day: opened.enter_context(RecordFile(folder / layout.day_unit(day) / PART)) for day in days}
-        aside = opened.enter_context(unplaced.open("wb"))
-        for record in answer.records():
+class _Placer:
+    """Puts the sessions of a window where they belong while they arrive."""
+
+    def __init__(self, days: list[date], folder: Path) -> None:
+        self.files = {day: RecordFile(folder / layout.day_unit(day) / PART) for day in days}
+        self.unplaced = folder / "unplaced.jsonl"
+        self._aside = self.unplaced.open("wb")
+        self.recognition = Recognition(Entity.SESSIONS, _FIELDS)
+
+    def add(self, lines: bytes) -> None:
+        records = lines.splitlines()
+        self.recognition.look(records)
+        for record in records:
             day = day_of(record)
             if day is None:
-                aside.write(record + b"\n")
-            elif day in files:
-                files[day].add(record)
+                self._aside.write(record + b"\n")
+            elif day in self.files:
+                self.files[day].add(record)
+
+    def close(self) -> None:
+        for file in self.files.values():
+            file.close()
+        self._aside.close()
+
+
+def _fetch(api: PurchaseApi, days: list[date], folder: Path) -> _Window:
+    # An `end_date` that is not included must be the second day after the last one, since a record of the last UTC
+    # day may carry the next day's date in its own zone.
+    answer = api.sessions(days[0] - ONE_DAY, days[-1] + 2 * ONE_DAY, lambda: _Placer(days, folder))
+    with contextlib.closing(answer.sink) as placer:
+        placer.recognition.refuse_strangers(answer.rows, answer.requests[0])
         return _Window(
-            {day: (file, file.close()) for day, file in files.items()},
-            unplaced,
+            {day: (file, file.finish()) for day, file in placer.files.items()},
+            placer.unplaced,
             answer.extracted_at,
             answer.requests,
             answer.bytes,

@@ -6,17 +6,36 @@ The interval only names the run. The same list again, in any order, writes nothi
 refused and the landing before it stays in use.
 """
 
+import contextlib
 import tempfile
 from pathlib import Path
 
 from deftunes import layout
 from deftunes.adapters.http import PurchaseApi
+from deftunes.entities import Entity
 from deftunes.extract.landed import Landed, refuse_shrunk, units_of
-from deftunes.extract.records import PART, RecordFile, refuse_strangers
+from deftunes.extract.records import PART, Recognition, RecordFile
 from deftunes.interval import Interval
 from deftunes.landing import Draft, Landings
 
 _FIELDS = ("user_name", "user_lastname", "user_since", "user_location")
+
+
+class _UserList:
+    """The file that users go to while they arrive."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = RecordFile(path)
+        self.recognition = Recognition(Entity.USERS, _FIELDS)
+
+    def add(self, lines: bytes) -> None:
+        records = lines.splitlines()
+        self.recognition.look(records)
+        for record in records:
+            self.file.add(record)
+
+    def close(self) -> None:
+        self.file.close()
 
 
 def land_users(
@@ -30,15 +49,12 @@ def land_users(
         DeftunesError: the API refused, or sent something else than records.
 
     """
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        api.users() as answer,
-        RecordFile(Path(folder) / PART) as file,
-    ):
-        refuse_strangers(answer, landings.entity, _FIELDS)
-        for record in answer.records():
-            file.add(record)
-        digest = file.close()
+    with tempfile.TemporaryDirectory() as folder:
+        answer = api.users(lambda: _UserList(Path(folder) / PART))
+        file = answer.sink.file
+        with contextlib.closing(answer.sink):
+            answer.sink.recognition.refuse_strangers(answer.rows, answer.requests[0])
+            digest = file.finish()
         in_use = landings.in_use(layout.SNAPSHOT)
         refuse_shrunk(
             landings.entity,
