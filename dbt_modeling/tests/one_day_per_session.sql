@@ -7,13 +7,20 @@ sales as (
 
 ),
 
+-- A second import of the facts: PostgreSQL would write one that is read twice to disk as a whole.
+sales_in_scope as (
+
+    select * from {{ ref('fact_session') }}
+    where {{ date_in_scope('session_date') }}
+
+),
+
 final as (
 
-    select session_id
-    from sales
-    where session_id in (select session_id from sales where {{ date_in_scope('session_date') }})
-    group by session_id
-    having min(session_date) <> max(session_date)
+    select sales_in_scope.session_id
+    from sales_in_scope
+    inner join sales on sales_in_scope.session_id = sales.session_id
+    where sales_in_scope.session_date <> sales.session_date
 
 )
 

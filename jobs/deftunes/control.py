@@ -35,9 +35,9 @@ _TABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The silver snapshot that the warehouse holds."""
+    """The silver snapshot that the warehouse holds; None before the first batch."""
 
-    snapshot_id: int
+    snapshot_id: int | None
     batch_id: str | None
 
 
@@ -69,12 +69,10 @@ def serialize(session: Session) -> None:
         session.run(_SERIALIZE)
 
 
-def loaded(session: Session, entity: Entity, *, lock: bool = False) -> Loaded | None:
+def loaded(session: Session, entity: Entity, *, lock: bool = False) -> Loaded:
     """What the warehouse holds of an entity. `lock` keeps the row until the transaction ends: two loads queue."""
     lock_clause = " for update" if lock and session.dialect is Dialect.POSTGRES else ""
     rows = session.run(f"select snapshot_id, batch_id from {LOADED} where entity = %s{lock_clause}", (entity.value,))
-    if not rows or rows[0][0] is None:
-        return None
     return Loaded(*rows[0])
 
 

@@ -69,7 +69,7 @@ class Project:
         with exported(environment):
             outcome = dbtRunner().invoke(
                 [
-                    *("--log-level", "none", "--log-path", str(self.work / "logs")),
+                    *("--log-level", "none", "--log-level-file", "debug", "--log-path", str(self.work / "logs")),
                     *arguments,
                     *("--project-dir", str(self.folder), "--profiles-dir", str(self.folder), "--target", self.target),
                     *("--target-path", str(self.work / "target")),

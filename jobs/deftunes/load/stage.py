@@ -47,16 +47,16 @@ def load(catalog: Catalog, lake: Lake, warehouse: Warehouse, entity: Entity) -> 
             postgres.make_tables(session)
         with session.transaction():
             before = control.loaded(session, entity)
-        if before and _head(silver_table(catalog, entity)) == before.snapshot_id:
+        if _head(silver_table(catalog, entity)) == before.snapshot_id:
             return Loaded(entity, before.snapshot_id, before.batch_id, changed=False)
         with session.transaction():
             before = control.loaded(session, entity, lock=True)
             table = silver_table(catalog, entity)  # again, now that no other load of this entity can run
-            changes = changes_since(table, before.snapshot_id if before else None, entity, lake) if table else None
+            changes = changes_since(table, before.snapshot_id, entity, lake) if table else None
             if table is None or changes is None:
-                return Loaded(entity, _head(table), before.batch_id if before else None, changed=False)
+                return Loaded(entity, before.snapshot_id, before.batch_id, changed=False)
             rows = _apply(session, entity, table, changes)
-            batch_id = changes.batch_id or (before.batch_id if before else None)
+            batch_id = changes.batch_id or before.batch_id
             control.set_loaded(session, entity, control.Loaded(changes.head, batch_id))
             reach(Failpoint.LOAD_BEFORE_COMMIT)
     reach(Failpoint.LOAD_AFTER_COMMIT)
