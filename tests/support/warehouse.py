@@ -3,16 +3,22 @@
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
+from deftunes import layout
 from deftunes.adapters.catalog import open_catalog
 from deftunes.adapters.lake import open_lake
 from deftunes.adapters.warehouse import Warehouse, open_warehouse
-from deftunes.config import REPOSITORY, Settings
+from deftunes.config import REPOSITORY
 from deftunes.entities import Entity
 from deftunes.interval import Interval
 from deftunes.load import Loaded, load
 from deftunes.model import Modelled, model
 from support.silver import Silver
+
+if TYPE_CHECKING:
+    from support.stack import Stack
 
 PROJECT = REPOSITORY / "dbt_modeling"
 
@@ -36,8 +42,21 @@ class WarehouseEnd:
         return model(self.warehouse, Interval(start, end), project=PROJECT, work=self.work, **options)
 
 
-def open_warehouse_end(settings: Settings, work: Path, *, lock_timeout: float = 5) -> WarehouseEnd:
-    """Over the stack's empty parts. `work` takes what dbt writes; shared, the project is parsed once."""
+def empty_warehouse_end(stack: "Stack", work: Path, *, lock_timeout: float = 5) -> WarehouseEnd:
+    """Empty tables, schemas and a lake of its own on the stack. `work` is dbt's; shared, the project is parsed once.
+
+    Dropping what these stages made takes a tenth of the time that new databases take.
+    """
+    settings = stack.settings
     assert settings.warehouse_dsn
+    assert settings.lake
+    settings = settings.model_copy(update={"lake": f"{settings.lake.rstrip('/')}/{uuid4().hex}"})
+    catalog = open_catalog(settings)
+    catalog.create_namespace_if_not_exists(layout.DATABASE)
+    for name in catalog.list_tables(layout.DATABASE):
+        catalog.drop_table(name)
     warehouse = open_warehouse(settings.warehouse_dsn.get_secret_value(), lock_timeout=lock_timeout)
-    return WarehouseEnd(Silver(open_catalog(settings), open_lake(settings)).create(), warehouse, work)
+    with warehouse.hold(exclusive=True) as session, session.transaction():
+        for schema in (layout.DATABASE, layout.CONTROL_SCHEMA, layout.SERVING_SCHEMA, layout.BI_SCHEMA):
+            session.run(f"drop schema if exists {schema} cascade")
+    return WarehouseEnd(Silver(catalog, open_lake(settings)).create(), warehouse, work)

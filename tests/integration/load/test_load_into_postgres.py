@@ -4,26 +4,30 @@ import threading
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pyiceberg.types import StringType
 
 from deftunes import control, layout
-from deftunes.config import Settings
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError, RetriableError
 from deftunes.load import load
 from deftunes.transform import schema as declared
 from support.silver import T0, sale, song, user, user_id
-from support.warehouse import WarehouseEnd, open_warehouse_end
+from support.warehouse import WarehouseEnd, empty_warehouse_end
 
 DAY = timedelta(days=1)
 D1, D2, D3 = (T0.date() + DAY * n for n in range(3))
 
 
+if TYPE_CHECKING:
+    from support.stack import Stack
+
+
 @pytest.fixture
-def end(settings: Settings, tmp_path: Path) -> WarehouseEnd:
-    return open_warehouse_end(settings, tmp_path)
+def end(stack: "Stack", tmp_path: Path) -> WarehouseEnd:
+    return empty_warehouse_end(stack, tmp_path)
 
 
 def rows_of(end: WarehouseEnd, entity: Entity) -> list[tuple[object, ...]]:
@@ -193,8 +197,8 @@ def test_two_loads_at_once_write_it_once(end: WarehouseEnd) -> None:
     assert rows_of(end, Entity.SONGS) == main_of(end, Entity.SONGS)
 
 
-def test_load_waits_for_a_model_and_gives_up(settings: Settings, tmp_path: Path) -> None:
-    end = open_warehouse_end(settings, tmp_path, lock_timeout=0.2)
+def test_load_waits_for_a_model_and_gives_up(stack: "Stack", tmp_path: Path) -> None:
+    end = empty_warehouse_end(stack, tmp_path, lock_timeout=0.2)
     end.silver.put_songs([song(1)])
     with end.warehouse.hold(exclusive=True), pytest.raises(RetriableError, match=r"within 0\.2 s"):
         end.load(Entity.SONGS)

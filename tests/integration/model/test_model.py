@@ -4,21 +4,24 @@ import random
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import pytest
 
-from deftunes.config import Settings
 from support.gold import assert_gold
 from support.silver import T0, Record, artist_id, sale, song, user
-from support.warehouse import WarehouseEnd, open_warehouse_end
+from support.warehouse import WarehouseEnd, empty_warehouse_end
+
+if TYPE_CHECKING:
+    from support.stack import Stack
 
 DAY = timedelta(days=1)
 D1 = T0.date()
 
 
 @pytest.fixture
-def end(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> WarehouseEnd:
-    return open_warehouse_end(settings, tmp_path_factory.getbasetemp() / "dbt")
+def end(stack: "Stack", tmp_path_factory: pytest.TempPathFactory) -> WarehouseEnd:
+    return empty_warehouse_end(stack, tmp_path_factory.getbasetemp() / "dbt")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
