@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     )
 
     # Where things are (unset: embedded)
+    embedded: bool = Field(
+        default=True, description="whether this process may start embedded parts; no in containers and Glue jobs"
+    )
     home: Path = Field(default=Path(".deftunes"), description="state of the embedded parts, kept between commands")
     songs_dsn: SecretStr | None = Field(
         default=None, description="libpq string of the PostgreSQL that holds deftunes.songs"
@@ -87,6 +90,9 @@ class Settings(BaseSettings):
 
     # Spark and the warehouse
     spark_memory: str = Field(default="1g", pattern=r"^\d+[mg]$", description="heap of the Spark driver")
+    spark_provided: bool = Field(
+        default=False, description="whether Spark's Java and jars are there already, as on Glue"
+    )
     spark_master: str | None = Field(default=None, description="Spark master; unset: local[*], or what Glue has set")
     lock_timeout: Annotated[float, Field(ge=0)] = Field(
         30.0, description="seconds `model` waits for the warehouse lock"

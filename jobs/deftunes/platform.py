@@ -5,9 +5,10 @@ that need them, so that `deftunes --help` and `query` stay quick and an image ne
 """
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from deftunes.entities import Entity
+from deftunes.errors import BadUsageError
 from deftunes.landing import Landings
 from deftunes.quality.rules import Ruleset, load_ruleset
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from deftunes.adapters.warehouse import Warehouse
     from deftunes.config import Settings
 
+T = TypeVar("T")
+
 
 class Platform:
     """Adapters over resolved settings: every address is filled in."""
@@ -33,6 +36,7 @@ class Platform:
         """The lake."""
         from deftunes.adapters.lake import open_lake  # noqa: PLC0415
 
+        _expect(self.settings.lake, "DEFTUNES_LAKE")
         return open_lake(self.settings)
 
     @cached_property
@@ -47,16 +51,19 @@ class Platform:
         """The warehouse; connected when it is asked."""
         from deftunes.adapters.warehouse import open_warehouse  # noqa: PLC0415
 
-        assert self.settings.warehouse_dsn is not None
-        return open_warehouse(self.settings.warehouse_dsn.get_secret_value(), lock_timeout=self.settings.lock_timeout)
+        dsn = _expect(self.settings.warehouse_dsn, "DEFTUNES_WAREHOUSE_DSN")
+        return open_warehouse(dsn.get_secret_value(), lock_timeout=self.settings.lock_timeout)
 
     @cached_property
     def spark(self) -> "SparkSession":
         """The one Spark session of this process; the first use starts a JVM."""
+        _expect(self.settings.lake, "DEFTUNES_LAKE")
         from deftunes.adapters.jars import classpath  # noqa: PLC0415
         from deftunes.adapters.java import java_home  # noqa: PLC0415
         from deftunes.adapters.spark import open_spark  # noqa: PLC0415
 
+        if self.settings.spark_provided:
+            return open_spark(self.settings, (), None)
         return open_spark(self.settings, classpath(), java_home())
 
     @cached_property
@@ -65,17 +72,16 @@ class Platform:
         from deftunes.adapters.http import PurchaseApi  # noqa: PLC0415
 
         settings = self.settings
-        assert settings.api_url is not None
+        url = _expect(settings.api_url, "DEFTUNES_API_URL")
         token = settings.api_token.get_secret_value() if settings.api_token else None
-        return PurchaseApi(settings.api_url, token, budget=settings.http_budget, timeout=settings.http_timeout)
+        return PurchaseApi(url, token, budget=settings.http_budget, timeout=settings.http_timeout)
 
     @cached_property
     def songs_source(self) -> "SongsSource":
         """The catalogue's PostgreSQL."""
         from deftunes.adapters.songs_source import SongsSource  # noqa: PLC0415
 
-        assert self.settings.songs_dsn is not None
-        return SongsSource(self.settings.songs_dsn.get_secret_value())
+        return SongsSource(_expect(self.settings.songs_dsn, "DEFTUNES_SONGS_DSN").get_secret_value())
 
     def landings(self, entity: Entity) -> Landings:
         """The landings of an entity."""
@@ -95,3 +101,13 @@ class Platform:
             self.spark.stop()
         if "api" in self.__dict__:
             self.api.close()
+
+
+def _expect(value: T | None, variable: str) -> T:
+    """An address that this process needs: where nothing may be embedded, leaving it unset is a mistake."""
+    if value is None:
+        raise BadUsageError(
+            f"expected {variable} to be set, got nothing, and DEFTUNES_EMBEDDED says to start nothing instead. Set it; "
+            "`deftunes env` lists every setting"
+        )
+    return value

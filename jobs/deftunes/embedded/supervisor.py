@@ -55,6 +55,8 @@ def resolve(settings: Settings, needs: Iterable[Part]) -> Settings:
         RetriableError: another command is starting or stopping parts and does not end.
 
     """
+    if not settings.embedded:
+        return settings
     servers = _embedded(settings, frozenset(needs))
     if not servers:
         return settings
