@@ -33,23 +33,20 @@ down: setup ## Stop the embedded parts; their data stays in .deftunes
 ##### Develop
 
 .PHONY: test
-test: lint test-unit test-rest ## Lint, types and all tests, fast ones first
+test: lint ## Lint, types and all tests but those that need Docker or many minutes, fast ones first
+	$(PYTEST) -m "not docker and not scale"
 
 .PHONY: test-unit
-test-unit: setup ## Tests without network or JVM
-	$(PYTEST) tests/unit -m "not docker and not scale"
-
-.PHONY: test-rest
-test-rest: setup ## Tests on the real parts: PostgreSQL, S3, Glue catalog, Spark, dbt
-	$(PYTEST) tests --ignore tests/unit -m "not docker and not scale"
+test-unit: setup ## Tests that need no network and no JVM
+	$(PYTEST) tests/unit
 
 .PHONY: lint
 lint: setup ## Style, import directions, types, SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-timing 2>&1 | tail -n +10
+	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint dbt_modeling
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt_modeling/models dbt_modeling/tests
 
 .PHONY: format
 format: setup ## Put the code in its format

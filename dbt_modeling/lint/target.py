@@ -1,0 +1,3 @@
+"""The target that sqlfluff lints for."""
+
+type = "postgres"  # noqa: A001 - dbt's name
