@@ -32,17 +32,23 @@ class RedshiftWarehouse:
 
     def __init__(self, dsn: str, lock_timeout: float) -> None:
         parts = urlsplit(dsn)
-        if not (parts.hostname and parts.username and parts.path.strip("/")):
+        options = dict(parse_qsl(parts.query))
+        self._by_role = options.get("iam") == "true"
+        if not (parts.hostname and parts.path.strip("/") and (parts.username or self._by_role)):
             raise BadUsageError(
-                "expected DEFTUNES_WAREHOUSE_DSN as redshift://user:password@host:5439/database, got a part missing"
+                "expected DEFTUNES_WAREHOUSE_DSN as redshift://user:password@host:5439/database, or "
+                "redshift://host:5439/database?iam=true for the IAM role of this process, got a part missing"
             )
+        # A role's user in the warehouse carries the role's name: AWS hands out his password, good for minutes.
+        login: dict[str, Any] = {"iam": True}
+        if not self._by_role:
+            login = {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
         self._parameters: dict[str, Any] = {
             "host": parts.hostname,
             "port": parts.port or _PORT,
-            "user": unquote(parts.username),
-            "password": unquote(parts.password or ""),
+            **login,
             "database": unquote(parts.path.strip("/")),
-            **{key: value for key, value in parse_qsl(parts.query) if key in {"sslmode", "application_name"}},
+            **{key: value for key, value in options.items() if key in {"sslmode", "application_name"}},
         }
         self._lock_timeout = lock_timeout
 
@@ -72,8 +78,9 @@ class RedshiftWarehouse:
             "DEFTUNES_WAREHOUSE_HOST": self._parameters["host"],
             "DEFTUNES_WAREHOUSE_PORT": str(self._parameters["port"]),
             "DEFTUNES_WAREHOUSE_DATABASE": self._parameters["database"],
-            "DEFTUNES_WAREHOUSE_USER": self._parameters["user"],
-            "DBT_ENV_SECRET_WAREHOUSE_PASSWORD": self._parameters["password"],
+            "DEFTUNES_WAREHOUSE_METHOD": "iam_role" if self._by_role else "database",
+            "DEFTUNES_WAREHOUSE_USER": self._parameters.get("user", ""),
+            "DBT_ENV_SECRET_WAREHOUSE_PASSWORD": self._parameters.get("password", ""),
         }
 
     def _connect(self) -> "Connection":
