@@ -85,7 +85,6 @@ class RecordFile:
 
     def add(self, record: bytes) -> None:
         """Append one record."""
-        self._digests.append(hashlib.sha256(canonical(record)).digest())
         self._lines.append(record)
         self._waiting += len(record)
         self.rows += 1
@@ -107,6 +106,7 @@ class RecordFile:
 
     def _flush(self) -> None:
         if self._lines:
+            self._digests += [hashlib.sha256(canonical(record)).digest() for record in self._lines]
             self._lines.append(b"")
             self._file.write(self._gzip.compress(b"\n".join(self._lines)))
             self._lines.clear()

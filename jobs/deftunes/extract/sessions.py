@@ -41,7 +41,7 @@ _FIELDS = ("session_id", "session_items", "session_start_time")
 class _Session(msgspec.Struct):
     """The one field that decides where a record belongs."""
 
-    session_start_time: Any = None
+    session_start_time: Any = None  # only a string can be an instant, but a record with anything else is a record too
 
 
 _SESSION = msgspec.json.Decoder(_Session)
