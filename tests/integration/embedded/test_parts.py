@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_a_killed_part_comes_back_with_what_it_had_acknowledged(home: Path, part
 
 
 def test_a_part_stopped_in_its_work_recovers(home: Path) -> None:
-    settings = embedded.resolve(Settings(home=home), NEEDS)
+    settings = embedded.resolve(Settings(home=home), {Part.POSTGRES})
     sql(settings, "create table kept as select generate_series(1, 100000) as number")
     # All of PostgreSQL at once, as a power cut takes it, with work in flight.
     with closing(psycopg2.connect(settings.songs_dsn.get_secret_value())) as connection:  # type: ignore[union-attr]
@@ -131,22 +132,22 @@ def test_a_part_stopped_in_its_work_recovers(home: Path) -> None:
         children = _read(Path(f"/proc/{postmaster}/task/{postmaster}/children")).split()
         for pid in (postmaster, *map(int, children)):
             os.kill(pid, signal.SIGKILL)  # type: ignore[arg-type]
-    again = embedded.resolve(Settings(home=home), NEEDS)
+    again = embedded.resolve(Settings(home=home), {Part.POSTGRES})
     assert sql(again, "select count(*) from kept") == [(100000,)]
 
 
 @pytest.mark.parametrize("part", sorted(NEEDS))
 def test_a_port_taken_meanwhile_is_given_up_for_another(home: Path, part: Part) -> None:
-    embedded.resolve(Settings(home=home), NEEDS)
+    embedded.resolve(Settings(home=home), {part})
     before = status(home, part).address
     embedded.down(Settings(home=home))
     assert before
     taken = int(before.partition("127.0.0.1:")[2].partition("/")[0])
     with closing(socket.create_server(("127.0.0.1", taken))):
-        embedded.resolve(Settings(home=home), NEEDS)
+        embedded.resolve(Settings(home=home), {part})
         after = status(home, part).address
         assert after != before
-    embedded.resolve(Settings(home=home), NEEDS)
+    embedded.resolve(Settings(home=home), {part})
     assert status(home, part).address == after
 
 
@@ -273,3 +274,33 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:
         return ""
+
+
+def test_the_simulated_api_sells_the_catalogue_that_comes_with_the_database(home: Path) -> None:
+    settings = embedded.resolve(Settings(home=home), {Part.API})
+    songs = {row[0] for row in sql(settings, "select track_id from deftunes.songs")}
+    assert len(songs) > 1000
+
+    def sold() -> list[dict[str, object]]:
+        with urllib.request.urlopen(f"{settings.api_url}/sessions?start_date=2020-01-02&end_date=2020-01-03") as answer:
+            sessions = json.load(answer)
+        return [item for session in sessions for item in session["session_items"]]
+
+    before = sold()
+    assert before
+    assert len([item for item in before if item["song_id"] in songs]) > 0.8 * len(before)
+
+    killed = status(home, Part.API).pid
+    assert killed
+    os.kill(killed, signal.SIGKILL)
+    assert embedded.resolve(Settings(home=home), {Part.API}).api_url == settings.api_url
+    assert sold() == before
+    assert embedded.down(Settings(home=home)) == (Part.API, Part.POSTGRES)
+
+
+def test_a_catalogue_that_is_there_is_left_alone(home: Path) -> None:
+    settings = embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    sql(settings, "delete from deftunes.songs where ctid <> '(0,1)'")
+    embedded.down(Settings(home=home))
+    again = embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    assert sql(again, "select count(*) from deftunes.songs") == [(1,)]
