@@ -45,6 +45,11 @@ class Project:
     work: Path
     target: str
 
+    @property
+    def log(self) -> Path:
+        """What dbt did in the last run, statement by statement."""
+        return self.work / "dbt.log"
+
     def digest(self) -> str:
         """Over every file that decides what a model holds."""
         digest = hashlib.sha256()
@@ -66,13 +71,16 @@ class Project:
         from dbt.cli.main import dbtRunner  # noqa: PLC0415 - two seconds that only a build pays
 
         self.work.mkdir(parents=True, exist_ok=True)
-        with exported(environment):
-            outcome = dbtRunner().invoke(
+        # dbt's own log file stays open until the collector finds it, once more with every build of a backfill.
+        with exported(environment), self.log.open("w") as log:
+            outcome = dbtRunner(
+                callbacks=[lambda event: print(event.info.ts.ToJsonString(), event.info.msg, file=log)]
+            ).invoke(
                 [
-                    *("--log-level", "none", "--log-level-file", "debug", "--log-path", str(self.work / "logs")),
+                    *("--log-level", "none", "--log-level-file", "none"),
                     *arguments,
                     *("--project-dir", str(self.folder), "--profiles-dir", str(self.folder), "--target", self.target),
-                    *("--target-path", str(self.work / "target")),
+                    *("--target-path", str(self.work / "target"), "--log-path", str(self.work)),
                 ]
             )
         results = getattr(outcome.result, "results", None)

@@ -67,7 +67,7 @@ def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path
         reach(Failpoint.MODEL_BEFORE_BUILD)
         built = dbt.build(warehouse.dbt_environment(), full_refresh=rebuilt or everything)
         if not built.succeeded:
-            raise _failure(built, interval, work)
+            raise _failure(built, interval, dbt.log)
         reach(Failpoint.MODEL_AFTER_BUILD)
         with session.transaction():
             control.forget(session, project=digest)
@@ -89,10 +89,10 @@ def _expect_silver(session: Session) -> None:
         )
 
 
-def _failure(built: Built, interval: Interval, work: Path) -> DeftunesError:
+def _failure(built: Built, interval: Interval, log: Path) -> DeftunesError:
     if built.problem is not None:
         kind = RetriableError if _is_passing(built.problem) else DeftunesError
-        return kind(f"model {interval}: dbt could not build: {built.problem}. Its log is {work / 'logs' / 'dbt.log'}")
+        return kind(f"model {interval}: dbt could not build: {built.problem}. Its log is {log}")
     lines = [
         f"  {node.kind} {node.name}: {node.message}" + (f"\n    SQL: {node.compiled}" if node.compiled else "")
         for node in built.failed
