@@ -4,64 +4,88 @@ Importing this module imports pyspark, which starts no JVM; `open_spark` does.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
+from deftunes import layout
 from deftunes.config import export_spark_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from deftunes.config import Settings
 
 CATALOG = "lakehouse"
+_LOG4J = Path(__file__).with_name("log4j2.properties")
 
 
-def open_spark(settings: "Settings", jars: "Sequence[Path]", java_home: Path | None) -> SparkSession:
+def open_spark(settings: "Settings", jars: Sequence[Path], java_home: Path | None) -> SparkSession:
     """Start the one session of this process (or take the running one).
 
-    `jars` and `java_home` are empty where the image or Glue brings its own.
+    `jars` and `java_home` are empty where Glue brings its own; it also sizes itself then.
     """
     export_spark_runtime(java_home)
-    warehouse = f"{settings.lake}/transform"
+    options = {**_catalog(settings), **_session(settings), **(_one_machine(settings, jars) if jars else {})}
+    builder = SparkSession.builder.appName("deftunes")
+    for name, value in options.items():
+        if value is not None:
+            builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def _catalog(settings: "Settings") -> dict[str, str | None]:
     catalog = f"spark.sql.catalog.{CATALOG}"
-    options: dict[str, str | None] = {
+    endpoint = settings.aws_endpoint_url_s3
+    key = settings.lake_access_key_id.get_secret_value() if settings.lake_access_key_id else None
+    secret = settings.lake_secret_access_key.get_secret_value() if settings.lake_secret_access_key else None
+    return {
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         catalog: "org.apache.iceberg.spark.SparkCatalog",
         f"{catalog}.catalog-impl": "org.apache.iceberg.aws.glue.GlueCatalog",
         f"{catalog}.io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
-        f"{catalog}.warehouse": warehouse,
+        f"{catalog}.warehouse": f"{settings.lake}/{layout.WAREHOUSE_PREFIX}",
         f"{catalog}.client.region": settings.aws_region,
         f"{catalog}.glue.endpoint": settings.aws_endpoint_url,
-        f"{catalog}.s3.endpoint": settings.aws_endpoint_url_s3,
-        f"{catalog}.s3.path-style-access": "true" if settings.aws_endpoint_url_s3 else None,
+        f"{catalog}.s3.endpoint": endpoint,
+        f"{catalog}.s3.path-style-access": "true" if endpoint else None,
+        f"{catalog}.s3.access-key-id": key,
+        f"{catalog}.s3.secret-access-key": secret,
         # A table is read at its newest state: another process may have published since this session began.
         f"{catalog}.cache-enabled": "false",
-        "spark.hadoop.fs.s3a.endpoint": settings.aws_endpoint_url_s3,
-        "spark.hadoop.fs.s3a.path.style.access": "true" if settings.aws_endpoint_url_s3 else None,
-        "spark.hadoop.fs.s3a.connection.ssl.enabled": str(
-            not (settings.aws_endpoint_url_s3 or "").startswith("http://")
-        ).lower(),
+        # Landings are read by Hadoop's own S3 client.
+        "spark.hadoop.fs.s3a.endpoint": endpoint,
+        "spark.hadoop.fs.s3a.endpoint.region": settings.aws_region,
+        "spark.hadoop.fs.s3a.path.style.access": "true" if endpoint else None,
+        "spark.hadoop.fs.s3a.connection.ssl.enabled": "false" if endpoint and endpoint.startswith("http:") else None,
+        "spark.hadoop.fs.s3a.access.key": key,
+        "spark.hadoop.fs.s3a.secret.key": secret,
+    }
+
+
+def _session(settings: "Settings") -> dict[str, str | None]:
+    return {
+        "spark.master": settings.spark_master,
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.sql.shuffle.partitions": str(4 * (os.cpu_count() or 1)),
-        "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
-        "spark.driver.memory": settings.spark_memory,
-        "spark.jars": ",".join(map(str, jars)) or None,
-        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:TieredStopAtLevel=4 -Duser.timezone=UTC",
-        "spark.driver.bindAddress": "127.0.0.1" if jars else None,
-        "spark.driver.host": "127.0.0.1" if jars else None,
     }
-    builder = SparkSession.builder.appName("deftunes")
-    if settings.spark_master or jars:
-        builder = builder.master(settings.spark_master or "local[*]")
-    for name, value in options.items():
-        if value is not None:
-            builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    return session
+
+
+def _one_machine(settings: "Settings", jars: Sequence[Path]) -> dict[str, str | None]:
+    """A short-lived JVM on a few cores: start-up and planning are most of a day's run, so both are kept small."""
+    return {
+        "spark.master": settings.spark_master or "local[*]",
+        "spark.driver.memory": settings.spark_memory,
+        "spark.jars": ",".join(map(str, jars)),
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        # The first compiler tier alone: the second costs more than it wins back within minutes (docs/adr/0012).
+        "spark.driver.extraJavaOptions": (
+            f"-XX:TieredStopAtLevel=1 -XX:+UseParallelGC -Duser.timezone=UTC -Dlog4j2.configurationFile={_LOG4J.as_uri()}"
+        ),
+        "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
+        # Adaptive execution plans again after every stage, which is for clusters and unknown sizes.
+        "spark.sql.adaptive.enabled": "false",
+    }

@@ -1,5 +1,7 @@
 """Deequ's evaluation of DQDL, behind two functions: the only place that knows which Deequ it is."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +10,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name every Spark read
 from deftunes.config import declare_spark_version
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from deftunes.quality.rules import Ruleset
 
@@ -28,19 +30,33 @@ def failed_rules(rows: "DataFrame", rules: "Ruleset", column: str) -> "DataFrame
     """`rows` with the texts of the row rules each one broke, as an array in `column`."""
     if not rules.rules:
         return rows.withColumn(column, F.array().cast("array<string>"))
-    judged: DataFrame = _deequ().processRows(rows.sparkSession, rows, rules.to_dqdl())["rowLevelOutcomes"]
+    with _quiet(rows.sparkSession):
+        judged: DataFrame = _deequ().processRows(rows.sparkSession, rows, rules.to_dqdl())["rowLevelOutcomes"]
     return judged.withColumn(column, F.col("DataQualityRulesFail")).drop(*_OUTCOMES)
 
 
 def judge(rows: "DataFrame", rules: "Ruleset") -> list[RuleOutcome]:
     """Every rule's outcome over `rows`, in the ruleset's order. `rows` must not be empty: Deequ fails all then."""
-    outcomes = _deequ().process(rows.sparkSession, rows, rules.to_dqdl()).collect()
+    with _quiet(rows.sparkSession):
+        outcomes = _deequ().process(rows.sparkSession, rows, rules.to_dqdl()).collect()
     by_rule = {row["Rule"]: row for row in outcomes}
     return [
         RuleOutcome(rule.text, row["Outcome"] == "Passed", row["FailureReason"] or "")
         for rule in rules.rules
         for row in (by_rule[rule.text],)
     ]
+
+
+@contextmanager
+def _quiet(spark: "SparkSession") -> Iterator[None]:
+    """The parser in the dqdl jar tells stderr, four times, that another ANTLR generated it; it works all the same."""
+    jvm: Any = spark._jvm
+    stderr = jvm.System.err
+    jvm.System.setErr(jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream()))
+    try:
+        yield
+    finally:
+        jvm.System.setErr(stderr)
 
 
 def _deequ() -> Any:

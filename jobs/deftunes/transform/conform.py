@@ -1,4 +1,4 @@
-"""Typed conforming of one API record: pure Python, no inference, every problem named.
+"""Typed conforming of one API record: pure Python, no Spark, no inference, every problem named.
 
     record text -> typed fields, and what is wrong with them
 
@@ -7,7 +7,7 @@ ignored and named once by the caller. The DQDL row rules judge what this module 
 instants serves extract, so no record is readable for one stage and not for the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -129,6 +129,33 @@ def conform_user(raw: str) -> User:
             if part.sent[name] is None:
                 judged.problems.append(_expected(name, "text", None))
     return User(digest, judged, frozenset(value.keys() - USER_FIELDS))
+
+
+def session_rows(line: str) -> Iterator[dict[str, Any]]:
+    """A session's row, which carries its record, and one row per item."""
+    parsed = conform_session(line)
+    yield {
+        "digest": parsed.digest,
+        "record": line,
+        "item_count": len(parsed.items),
+        "unknown": sorted(parsed.unknown_fields),
+        "problems": parsed.session.problems,
+        **parsed.session.values,
+    }
+    for item in parsed.items:
+        yield {"digest": parsed.digest, "problems": item.problems, **parsed.session.values, **item.values}
+
+
+def user_rows(line: str) -> Iterator[dict[str, Any]]:
+    """A user's one row, which carries its record."""
+    parsed = conform_user(line)
+    yield {
+        "digest": parsed.digest,
+        "record": line,
+        "unknown": sorted(parsed.unknown_fields),
+        "problems": parsed.user.problems,
+        **parsed.user.values,
+    }
 
 
 class _WrongTypeError(Exception):

@@ -1,33 +1,19 @@
 """What the entities' transforms share: landings as frames, typed by our own conforming, and the judgement of rows."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+
+from deftunes.transform.convert import Conform, Converter
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from deftunes.adapters.lake import Lake
     from deftunes.landing import Receipt
-
-_ARROW_TYPES: Mapping[str, pa.DataType] = {
-    "string": pa.string(),
-    "binary": pa.binary(),
-    "int": pa.int32(),
-    "boolean": pa.bool_(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "decimal(12,2)": pa.decimal128(12, 2),
-    "decimal(11,8)": pa.decimal128(11, 8),
-    "array<string>": pa.list_(pa.string()),
-}
-_ROWS_A_BATCH = 5_000
-
-Row = Mapping[str, Any]
-Conform = Callable[[str], Iterable[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +26,7 @@ class Judgement:
     """
 
     rows: "DataFrame"
-    rejected: "DataFrame"
+    rejected: "DataFrame | None"  # None: nothing to say
     accepted: "DataFrame"
     received: int
     rejected_count: int
@@ -65,24 +51,9 @@ def landed_records(
     paths = [lake.uri(part.key, "s3a") for receipt in receipts for part in receipt.parts if part.rows]
     if not paths:
         return spark.createDataFrame([], ddl)
-    prefix = lake.uri("", "s3a")
-    arrow = pa.schema([(name, _ARROW_TYPES[type_]) for name, type_ in types.items()])
-
-    def convert(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        pending: list[Row] = []
-        for batch in batches:
-            lines, files = batch.column("value").to_pylist(), batch.column("path").to_pylist()
-            for line, path in zip(lines, files, strict=True):
-                source = origin[path.removeprefix(prefix).rpartition("/")[0]]
-                pending.extend({**source, **row} for row in conform(line))
-                if len(pending) >= _ROWS_A_BATCH:
-                    yield _record_batch(pending, arrow)
-                    pending = []
-        if pending:
-            yield _record_batch(pending, arrow)
-
+    convert = Converter(conform, types, origin, lake.uri("", "s3a"))
     lines = spark.read.text(paths, lineSep="\n").select("value", F.col("_metadata.file_path").alias("path"))
-    return lines.mapInArrow(convert, ddl)
+    return lines.mapInArrow(convert.batches, ddl)
 
 
 def kept(frame: "DataFrame") -> "DataFrame":
@@ -112,8 +83,3 @@ def reason_if(condition: "Column", text: str) -> "Column":
 
 def _record_digest() -> "Column":
     return F.sha2("record", 256).alias("record_sha256")
-
-
-def _record_batch(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:
-    columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)

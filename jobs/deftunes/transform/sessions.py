@@ -8,14 +8,14 @@ batch, so the old day loses it in the same commit. That makes the outcome indepe
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
 from deftunes.interval import midnight
 from deftunes.quality.evaluate import failed_rules
-from deftunes.transform.conform import conform_session, item_record
+from deftunes.transform.conform import item_record, session_rows
 from deftunes.transform.frames import (
     Judgement,
     accepted_records,
@@ -66,31 +66,33 @@ _COLUMNS = {
 
 def parse(spark: "SparkSession", lake: "Lake", receipts: "Iterable[Receipt]") -> "DataFrame":
     """One row per session (item_number NULL) and one per item, identical records of one landing collapsed."""
-    records = landed_records(spark, lake, receipts, _rows, _COLUMNS)
+    records = landed_records(spark, lake, receipts, session_rows, _COLUMNS)
     return kept(records.dropDuplicates(["unit", "digest", "item_number"]))
 
 
 def judge(parsed: "DataFrame", rules: "Ruleset") -> Judgement:
     """Accept or reject every session, then every item of the accepted ones."""
+    session_rules = rules.row_rules(_SESSION_COLUMNS)
+    # One evaluation for both kinds of row; what a rule says of a row without its columns is left aside.
+    judged = failed_rules(parsed, rules.row_rules(_COLUMNS), "failed")
     is_session = F.col("item_number").isNull()
-    sessions = parsed.where(is_session).drop(*_ITEM_COLUMNS)
     by_key = Window.partitionBy("unit", "session_id")
-    sessions = sessions.withColumn(
-        "twins", F.when(F.col("session_id").isNotNull(), F.count("*").over(by_key)).otherwise(1)
-    )
-    sessions = failed_rules(sessions, rules.row_rules(_SESSION_COLUMNS), "failed")
-    unplaced = F.col("unit").endswith("~unplaced")
+    twins = F.when(F.col("session_id").isNotNull(), F.count("*").over(by_key)).otherwise(1)
     sessions = kept(
-        sessions.withColumn(
+        judged.where(is_session)
+        .drop(*_ITEM_COLUMNS)
+        .withColumn("twins", twins)
+        .withColumn(
             "reasons",
             reasons(
                 F.col("problems"),
-                F.col("failed"),
+                F.array_intersect("failed", _texts(session_rules)),
                 reason_if(F.col("twins") > 1, "several different records under one session_id"),
             ),
         )
     )
     accepted = F.size("reasons") == 0
+    unplaced = F.col("unit").endswith("~unplaced")
     newest = Window.partitionBy("session_id").orderBy(F.desc("ingested_at"), F.desc("unit"))
     winners = (
         sessions.where(accepted & ~unplaced)
@@ -98,12 +100,12 @@ def judge(parsed: "DataFrame", rules: "Ruleset") -> Judgement:
         .where(F.col("place") == 1)
         .select("unit", "digest")
     )
-    items = (
-        parsed.where(~is_session).drop("record", "item_count", "unknown").join(winners, ["unit", "digest"], "left_semi")
+    items = kept(
+        judged.where(~is_session)
+        .drop("record", "item_count", "unknown")
+        .join(winners, ["unit", "digest"], "left_semi")
+        .withColumn("reasons", reasons(F.col("problems"), F.array_except("failed", _texts(session_rules))))
     )
-    items = failed_rules(items, rules.row_rules([*_ITEM_COLUMNS, *_SESSION_COLUMNS]), "failed")
-    items = kept(items.withColumn("reasons", reasons(F.col("problems"), F.col("failed"))))
-    rejected_sessions = sessions.where(~accepted | unplaced)
     accepted_items = items.where(accepted)
     texts = sessions.select("unit", "digest", "record")
 
@@ -112,27 +114,27 @@ def judge(parsed: "DataFrame", rules: "Ruleset") -> Judgement:
         return sent.withColumn("record", F.udf(item_record)("record", "item_number"))
 
     weight = F.greatest(F.col("item_count"), F.lit(1))
-    counts = (
-        sessions.where(~unplaced)
-        .agg(
-            F.sum(weight).alias("received"),
-            F.sum(F.when(~accepted, weight)).alias("sessions_rejected"),
-            F.count(F.when(F.col("twins") > 1, 1)).alias("conflicts"),
-            F.array_sort(F.array_distinct(F.flatten(F.collect_set("unknown")))).alias("unknown"),
-        )
-        .collect()[0]
-    )
+    of_sessions = sessions.agg(
+        F.sum(F.when(~unplaced, weight)).alias("received"),
+        F.sum(F.when(~unplaced & ~accepted, weight)).alias("rejected"),
+        F.count(F.when(unplaced, 1)).alias("unplaced"),
+        F.count(F.when(~unplaced & (F.col("twins") > 1), 1)).alias("conflicts"),
+        F.array_sort(F.array_distinct(F.flatten(F.collect_set("unknown")))).alias("unknown"),
+    ).collect()[0]
     items_rejected = items.where(~accepted).count()
+    rejected = rejected_records(sessions.where(~accepted | unplaced))
+    if items_rejected:
+        rejected = rejected.unionByName(rejected_records(with_record(items.where(~accepted))))
     return Judgement(
         rows=accepted_items,
-        rejected=rejected_records(rejected_sessions).unionByName(rejected_records(with_record(items.where(~accepted)))),
+        rejected=rejected if of_sessions["rejected"] or of_sessions["unplaced"] or items_rejected else None,
         accepted=accepted_records(sessions.where(accepted & ~unplaced), "session_id").unionByName(
             accepted_records(with_record(accepted_items), "session_id")
         ),
-        received=counts["received"] or 0,
-        rejected_count=(counts["sessions_rejected"] or 0) + items_rejected,
-        conflicts=counts["conflicts"],
-        unknown_fields=tuple(counts["unknown"] or ()),
+        received=of_sessions["received"] or 0,
+        rejected_count=(of_sessions["rejected"] or 0) + items_rejected,
+        conflicts=of_sessions["conflicts"],
+        unknown_fields=tuple(of_sessions["unknown"] or ()),
     )
 
 
@@ -171,6 +173,10 @@ def silver_rows(judged: Judgement, batch_id: str) -> "DataFrame":
     return judged.rows.withColumn("batch_id", F.lit(batch_id)).select(*SESSIONS.column_names)
 
 
+def _texts(rules: "Ruleset") -> "Column":
+    return F.array(*(F.lit(rule.text) for rule in rules.rules))
+
+
 def _runs(days: list[date]) -> Iterator[tuple[date, date]]:
     """Consecutive days as half-open ranges."""
     for index, day in enumerate(days):
@@ -178,17 +184,3 @@ def _runs(days: list[date]) -> Iterator[tuple[date, date]]:
             first = day
         if index + 1 == len(days) or days[index + 1] != day + timedelta(days=1):
             yield first, day + timedelta(days=1)
-
-
-def _rows(line: str) -> Iterator[dict[str, Any]]:
-    parsed = conform_session(line)
-    yield {
-        "digest": parsed.digest,
-        "record": line,
-        "item_count": len(parsed.items),
-        "unknown": sorted(parsed.unknown_fields),
-        "problems": parsed.session.problems,
-        **parsed.session.values,
-    }
-    for item in parsed.items:
-        yield {"digest": parsed.digest, "problems": item.problems, **parsed.session.values, **item.values}

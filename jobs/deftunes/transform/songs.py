@@ -74,7 +74,7 @@ def judge(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules
     ).collect()[0]
     return Judgement(
         rows=songs.where(accepted),
-        rejected=rejected_records(songs.where(~accepted)),
+        rejected=rejected_records(songs.where(~accepted)) if counts["rejected"] else None,
         accepted=accepted_records(songs.where(accepted), "track_id"),
         received=counts["received"],
         rejected_count=counts["rejected"],

@@ -181,7 +181,9 @@ def _receipts_of(landings: Landings, days: frozenset[date]) -> tuple[Receipt, ..
 
 def _rejected_rows(batch: Batch, work: _Work) -> Iterator[quarantine.Rejected]:
     receipts = {receipt.key: receipt for receipt in work.receipts}
-    for row in work.judged.rejected.toLocalIterator():
+    # Few partitions: each is a job of its own. One at a time is in memory.
+    rejected = work.judged.rejected.coalesce(2).toLocalIterator() if work.judged.rejected else ()
+    for row in rejected:
         receipt = receipts[row["landing"]]
         yield quarantine.Rejected(
             entity=batch.entity,

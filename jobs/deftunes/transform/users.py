@@ -6,15 +6,14 @@
 replaces exactly the versions of its own instant.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
 from deftunes.quality.evaluate import failed_rules
-from deftunes.transform.conform import conform_user
+from deftunes.transform.conform import user_rows
 from deftunes.transform.frames import (
     Judgement,
     accepted_records,
@@ -55,7 +54,7 @@ _COLUMNS = {
 
 def judge(spark: "SparkSession", lake: "Lake", receipt: "Receipt", rules: "Ruleset") -> Judgement:
     """Accept or reject every user of one landing."""
-    users = landed_records(spark, lake, [receipt], _rows, _COLUMNS).dropDuplicates(["digest"])
+    users = landed_records(spark, lake, [receipt], user_rows, _COLUMNS).dropDuplicates(["digest"])
     twins = F.when(F.col("user_id").isNotNull(), F.count("*").over(Window.partitionBy("user_id"))).otherwise(1)
     users = failed_rules(kept(users.withColumn("twins", twins)), rules.row_rules(_COLUMNS), "failed")
     conflict = reason_if(F.col("twins") > 1, "several different records under one user_id")
@@ -69,7 +68,7 @@ def judge(spark: "SparkSession", lake: "Lake", receipt: "Receipt", rules: "Rules
     ).collect()[0]
     return Judgement(
         rows=users.where(accepted),
-        rejected=rejected_records(users.where(~accepted)),
+        rejected=rejected_records(users.where(~accepted)) if counts["rejected"] else None,
         accepted=accepted_records(users.where(accepted), "user_id"),
         received=counts["received"],
         rejected_count=counts["rejected"],
@@ -98,14 +97,3 @@ def new_versions(accepted: "DataFrame", main: "DataFrame", effective_from: datet
         .withColumn("batch_id", F.lit(batch_id))
         .select(*USERS.column_names)
     )
-
-
-def _rows(line: str) -> Iterator[dict[str, Any]]:
-    parsed = conform_user(line)
-    yield {
-        "digest": parsed.digest,
-        "record": line,
-        "unknown": sorted(parsed.unknown_fields),
-        "problems": parsed.user.problems,
-        **parsed.user.values,
-    }

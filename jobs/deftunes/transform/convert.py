@@ -1,0 +1,62 @@
+"""Landed lines to typed Arrow rows, inside Spark's Python workers.
+
+Workers import what this module imports, each of them, at each start: no pyspark.sql here, and nothing else heavy.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+Row = Mapping[str, Any]
+Conform = Callable[[str], Iterable[Row]]
+
+_ROWS_A_BATCH = 5_000
+
+
+def _arrow_types() -> dict[str, pa.DataType]:
+    return {
+        "string": pa.string(),
+        "binary": pa.binary(),
+        "int": pa.int32(),
+        "boolean": pa.bool_(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        "decimal(12,2)": pa.decimal128(12, 2),
+        "decimal(11,8)": pa.decimal128(11, 8),
+        "array<string>": pa.list_(pa.string()),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """Turns batches of (value, path) into batches of typed rows.
+
+    `types` are Spark's by column name; `origin` are the columns that a landing's folder stands for; a path without
+    `prefix` and file name is such a folder.
+    """
+
+    conform: Conform
+    types: Mapping[str, str]
+    origin: Mapping[str, Row]
+    prefix: str
+
+    def batches(self, landed: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """For mapInArrow: a few thousand rows at a time are in memory."""
+        types = _arrow_types()
+        schema = pa.schema([(name, types[type_]) for name, type_ in self.types.items()])
+        rows: list[Row] = []
+        for batch in landed:
+            for line, path in zip(batch.column("value").to_pylist(), batch.column("path").to_pylist(), strict=True):
+                source = self.origin[path.removeprefix(self.prefix).rpartition("/")[0]]
+                rows.extend({**source, **row} for row in self.conform(line))
+                if len(rows) >= _ROWS_A_BATCH:
+                    yield _record_batch(rows, schema)
+                    rows = []
+        if rows:
+            yield _record_batch(rows, schema)
+
+
+def _record_batch(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:
+    columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
