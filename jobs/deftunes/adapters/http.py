@@ -373,7 +373,7 @@ def _retry_after(response: requests.Response) -> float | None:
 
 def _wait(failures: int, retry_after: float | None) -> float:
     """Exponential, with jitter so that threads that failed together do not come back together."""
-    if retry_after is not None:
+    if retry_after is not None and retry_after >= _FIRST_WAIT:
         return retry_after + random.uniform(0, _FIRST_WAIT)  # noqa: S311 - no secret
     longest = min(_LONGEST_WAIT, 2 * _FIRST_WAIT * 2.0 ** min(failures, 10))
     return random.uniform(longest / 2, longest)  # noqa: S311 - no secret

@@ -14,7 +14,7 @@ import os
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class Compared:
 class SongsSource:
     """Where the catalogue is: a libpq string, handed to the driver as it is."""
 
-    dsn: str
+    dsn: str = field(repr=False)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator["SongsSnapshot"]:

@@ -19,7 +19,7 @@ _VALUE = msgspec.json.Decoder(float_hook=msgspec.Raw)
 _SORTED = msgspec.json.Encoder(order="sorted")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BUFFER = 1 << 18
-# Measured on sessions: level 6 makes files 12 % smaller than level 1 and takes 2.5 times as long.
+# Measured on sessions: level 6 makes files a fifth smaller than level 1 and takes twice as long.
 _GZIP_LEVEL = 1
 _GZIP = zlib.MAX_WBITS | 16
 

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deftunes.adapters import jsonarray
@@ -31,6 +31,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonarray, "BLOCK", 64)
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(OBJECTS | VALUES, max_size=12).map(lambda values: [{"first": 1}, *values]),
     st.sampled_from([None, 1]),

@@ -5,7 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deftunes.extract.records import RecordFile, canonical
@@ -24,6 +24,7 @@ def shuffled(value: Any, rng: Random) -> Any:
     return [shuffled(inner, rng) for inner in value] if isinstance(value, list) else value
 
 
+@settings(max_examples=50, deadline=None)
 @given(VALUES, st.randoms(use_true_random=False))
 def test_neither_the_order_of_keys_nor_white_space_is_content(value: Any, rng: Random) -> None:
     plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

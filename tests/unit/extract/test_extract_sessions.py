@@ -98,7 +98,7 @@ STARTS = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.lists(STARTS, min_size=1, max_size=60),
     st.booleans(),
@@ -287,6 +287,7 @@ def test_look_back_asks_again_for_days_that_are_landed_and_brings_in_no_other(st
     assert "2026-01-08" not in in_use(lake)
 
 
+@settings(max_examples=50)
 @given(st.sets(st.integers(0, 400), min_size=1))
 def test_windows_hold_every_day_once_in_order_and_stay_short(numbers: set[int]) -> None:
     days = sorted(date(2026, 1, 1) + timedelta(days=number) for number in numbers)
