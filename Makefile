@@ -90,7 +90,7 @@ $(VENV)/bin/python:
 $(VENV)/.packages: requirements.txt requirements-build.txt | $(VENV)/bin/python
 	@echo "installing the pinned packages into $(VENV), which takes minutes the first time"
 	$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements-build.txt
-	$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements.txt
+	$(PIP) install --require-hashes --no-deps --no-build-isolation --no-compile -r requirements.txt
 	@touch $@
 
 $(VENV)/.project: pyproject.toml $(VENV)/.packages

@@ -151,11 +151,9 @@ def test_a_port_taken_meanwhile_is_given_up_for_another(home: Path, part: Part) 
     assert status(home, part).address == after
 
 
-@pytest.mark.parametrize(
-    "name", ["a b 'c' $HOME", "long-" + "x" * 120, "Ünïcode-☂"], ids=["quotes and spaces", "long", "unicode"]
-)
-def test_any_folder_can_be_home(home: Path, name: str) -> None:
-    awkward = home / name
+def test_any_folder_can_be_home(home: Path) -> None:
+    # Longer than the name of a socket may be, and nothing that a shell or a libpq string would leave alone.
+    awkward = home / f"a b 'c' \"d\" $HOME % ☂ {'x' * 120}"
     settings = embedded.resolve(Settings(home=awkward), NEEDS)
     try:
         assert sql(settings, "select 1") == [(1,)]
@@ -166,11 +164,11 @@ def test_any_folder_can_be_home(home: Path, name: str) -> None:
 def test_a_relative_home_is_the_same_from_every_command(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     monkeypatch.chdir(home)
-    first = embedded.resolve(Settings(home=Path("state")), NEEDS)
+    first = embedded.resolve(Settings(home=Path("state")), {Part.POSTGRES})
     monkeypatch.chdir("/")
-    again = embedded.resolve(Settings(home=home / "state"), NEEDS)
-    assert again.songs_dsn == first.songs_dsn
-    assert set(embedded.down(Settings(home=home / "state"))) == NEEDS
+    again = embedded.resolve(Settings(home=home / "state"), {Part.POSTGRES})
+    assert again == first.model_copy(update={"home": again.home})
+    assert embedded.down(Settings(home=home / "state")) == (Part.POSTGRES,)
 
 
 def test_down_stops_cleanly_and_leaves_no_process(home: Path) -> None:
