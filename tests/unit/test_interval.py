@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deftunes.errors import BadUsageError
-from deftunes.interval import ONE_DAY, Interval, midnight, read_instant
+from deftunes.interval import ONE_DAY, Interval, midnight, read_day, read_instant
 
 DAYS = st.dates(date(1901, 1, 2), date(2198, 12, 30))
 INSTANTS = st.datetimes(datetime(1901, 1, 2), datetime(2198, 12, 30))  # noqa: DTZ001 - the zone is what is tested
@@ -45,12 +45,14 @@ def test_an_instant_with_an_offset_is_the_instant_that_it_names(naive: datetime,
     there = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
 
     assert read_instant(there.isoformat(gap)) == there
+    assert read_day(there.isoformat(gap)) == there.astimezone(UTC).date()
 
 
 @given(INSTANTS)
 def test_an_instant_without_a_zone_is_utc_and_so_is_z(naive: datetime) -> None:
     assert read_instant(naive.isoformat()) == naive.replace(tzinfo=UTC)
     assert read_instant(naive.isoformat() + "Z") == naive.replace(tzinfo=UTC)
+    assert read_day(naive.isoformat()) == read_day(naive.isoformat() + "Z") == naive.date()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_the_day_of_an_instant_is_the_utc_day(text: str, day: date) -> None:
     instant = read_instant(text)
 
     assert instant is not None
-    assert instant.date() == day
+    assert instant.date() == read_day(text) == day
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,7 @@ def test_the_day_of_an_instant_is_the_utc_day(text: str, day: date) -> None:
 )  # fmt: skip
 def test_what_is_no_instant_is_none(text: object) -> None:
     assert read_instant(text) is None
+    assert read_day(text) is None
 
 
 @given(st.one_of(st.text(), st.integers(), st.none(), st.lists(st.text())))
@@ -89,6 +92,7 @@ def test_no_value_makes_reading_an_instant_fail(value: object) -> None:
     instant = read_instant(value)
 
     assert instant is None or instant.tzinfo is UTC
+    assert read_day(value) == (instant and instant.date())
 
 
 @given(DAYS)

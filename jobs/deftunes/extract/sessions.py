@@ -29,7 +29,7 @@ from deftunes.adapters.jsonarray import without_surrogates
 from deftunes.entities import Entity
 from deftunes.extract.landed import Landed, refuse_shrunk, units_of
 from deftunes.extract.records import PART, Recognition, RecordFile, canonical
-from deftunes.interval import ONE_DAY, Interval, read_instant
+from deftunes.interval import ONE_DAY, Interval, read_day
 from deftunes.landing import Draft, Landings
 
 # Two or three days more are asked for each window. Measured on a month: windows of 16 days bring 19 % more than was
@@ -163,8 +163,7 @@ class _Placer:
     def add(self, lines: bytes) -> None:
         records = lines.splitlines()
         self.recognition.look(records)
-        for record in records:
-            day = day_of(record)
+        for record, day in zip(records, _days_of(lines, records), strict=True):
             if day is None:
                 self._aside.write(record + b"\n")
             elif day in self.files:
@@ -192,6 +191,14 @@ def _fetch(api: PurchaseApi, days: list[date], folder: Path) -> _Window:
         )
 
 
+def _days_of(lines: bytes, records: list[bytes]) -> list[date | None]:
+    try:
+        # All at once costs half; the decoder says only that one of them is not as the others.
+        return [read_day(session.session_start_time) for session in _SESSION.decode_lines(lines)]
+    except msgspec.DecodeError:
+        return [day_of(record) for record in records]
+
+
 def day_of(record: bytes) -> date | None:
     """The UTC day that a record belongs to, or None if it has no readable time."""
     try:
@@ -203,8 +210,7 @@ def day_of(record: bytes) -> date | None:
             session = _SESSION.decode(without_surrogates(record))
         except msgspec.DecodeError:
             return None
-    instant = read_instant(session.session_start_time)
-    return None if instant is None else instant.date()
+    return read_day(session.session_start_time)
 
 
 def _merge_unplaced(fetched: list[_Window], merged: RecordFile) -> None:

@@ -150,7 +150,7 @@ def test_the_edges_of_every_day_land_in_it(
 
 def test_each_day_has_a_receipt_with_its_request_and_the_earliest_clock(stub: StubApi, lake: MemoryLake) -> None:
     late = records(session(1, "2026-01-02T10:00:00"), date="Thu, 01 Jan 2026 12:00:07 GMT")
-    stub.script = [late]
+    stub.otherwise = lambda _path, query: late if query["start_date"] == "2025-12-31" else records()
 
     landed = land(stub, lake)
 
