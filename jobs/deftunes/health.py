@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,16 @@ class Check:
     def to_json(self) -> dict[str, Any]:
         """For machines."""
         return asdict(self)
+
+
+class _Discard:
+    """Takes records and forgets them."""
+
+    def add(self, lines: bytes) -> None:
+        """Forget."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def run_checks(settings: "Settings") -> Iterator[Check]:
@@ -117,8 +128,9 @@ def _songs(platform: Platform) -> str:
 
 
 def _api(platform: Platform) -> str:
-    with platform.api.users() as answer:
-        return f"{sum(1 for _ in answer.records())} users"
+    # A day before the shop opened: an answer, and nothing personal in it.
+    answer = platform.api.sessions(date(1970, 1, 1), date(1970, 1, 2), _Discard)
+    return f"answers, its clock says {answer.extracted_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _warehouse(platform: Platform) -> str:

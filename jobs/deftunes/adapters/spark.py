@@ -83,7 +83,8 @@ def _one_machine(settings: "Settings", jars: Sequence[Path]) -> dict[str, str | 
         "spark.driver.host": "127.0.0.1",
         # The first compiler tier alone: the second costs more than it wins back within minutes (docs/adr/0012).
         "spark.driver.extraJavaOptions": (
-            f"-XX:TieredStopAtLevel=1 -XX:+UseParallelGC -Duser.timezone=UTC -Dlog4j2.configurationFile={_LOG4J.as_uri()}"
+            "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC -Duser.timezone=UTC "
+            f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
         ),
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
         # Adaptive execution plans again after every stage, which is for clusters and unknown sizes.

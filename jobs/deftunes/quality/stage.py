@@ -7,7 +7,7 @@ An empty batch passes. A refused batch is judged again each time it is asked for
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException
@@ -23,6 +23,7 @@ from deftunes.failpoints import Failpoint, reach
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
     from pyspark.sql import SparkSession
 
     from deftunes.adapters.lake import Lake
@@ -86,10 +87,9 @@ def audited_snapshot(catalog: "Catalog", batch: Batch) -> int | None:
     """The snapshot of this batch whose audit passed, if that is what its branch holds now."""
     head = complete_head(Refs(silver_table(catalog, batch.entity)), batch)
     results = silver_table(catalog, layout.QUALITY_RESULTS)
-    if head is None or results is None or results.current_snapshot() is None:
+    if head is None or results is None:
         return None
-    found = results.scan(row_filter=_of_batch(batch.entity, batch.id), selected_fields=("snapshot_id", "passed"))
-    verdicts = found.to_arrow().to_pylist()
+    verdicts = _verdicts(results, batch.entity, batch.id)
     passed = bool(verdicts) and all(row["passed"] and row["snapshot_id"] == head for row in verdicts)
     return head if passed else None
 
@@ -131,11 +131,20 @@ def _record(catalog: "Catalog", manifest: Manifest, head: int, rows: int, outcom
         assert table is not None
         verdicts = pa.Table.from_pylist(found, schema=schema_to_pyarrow(table.schema(), include_field_ids=False))
         try:
-            table.overwrite(verdicts, overwrite_filter=_of_batch(manifest.entity, manifest.batch_id))
+            if _verdicts(table, manifest.entity, manifest.batch_id):
+                table.overwrite(verdicts, overwrite_filter=_of_batch(manifest.entity, manifest.batch_id))
+            else:
+                table.append(verdicts)
         except CommitFailedException:
             continue
         return
     raise RetriableError("quality_results was changed by other runs again and again; run the command again")
+
+
+def _verdicts(results: "Table", entity: Entity, batch_id: str) -> list[dict[str, Any]]:
+    found = results.scan(row_filter=_of_batch(entity, batch_id), selected_fields=("snapshot_id", "passed"))
+    verdicts: list[dict[str, Any]] = found.to_arrow().to_pylist()
+    return verdicts
 
 
 def _of_batch(entity: Entity, batch_id: str) -> And:
