@@ -1,9 +1,8 @@
-"""The demo: a catalogue, a logical clock that moves day by day, and the production pipeline on embedded parts."""
+"""The demo: a song catalogue, and the production pipeline on embedded parts, day by day."""
 
 import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from deftunes import layout
 from deftunes.config import environment
 from deftunes.errors import DeftunesError
-from deftunes.interval import Interval, midnight
+from deftunes.interval import Interval
 from deftunes.pipeline import Outcome, PipelineName, run_pipeline
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 _DSN = "SONG_CATALOG_DSN"
 _SHOWN_ROWS = 8
-_TIMEOUT = 10
 
 
 def load_catalogue(settings: "Settings", songs: Path | None) -> str:
@@ -43,9 +41,8 @@ def load_catalogue(settings: "Settings", songs: Path | None) -> str:
 
 
 def demo_days(platform: "Platform", first: date, last: date) -> Iterator[tuple[Interval, Iterator[Outcome]]]:
-    """The pipeline of each day, run when the simulated shop has closed that day."""
+    """The pipeline of each day, one after the other as in production."""
     for interval in Interval(first, last).chunks(1):
-        _close_day(platform.settings, interval)
         yield interval, run_pipeline(platform, PipelineName.ALL, interval)
 
 
@@ -54,14 +51,3 @@ def show_views(warehouse: "Warehouse") -> Iterator[tuple[str, "Answer"]]:
     for view in layout.BI_VIEWS:
         yield view, warehouse.query(f"select * from {layout.BI_SCHEMA}.{view} order by 1, 2, 3 limit {_SHOWN_ROWS}")  # noqa: S608
 
-
-def _close_day(settings: "Settings", interval: Interval) -> None:
-    """Move the simulator's logical clock to the end of a day, never back: a repeated demo finds nothing new."""
-    url = f"{settings.api_url}/simulator/clock"
-    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:  # noqa: S310 - the embedded part's own address
-        now = json.load(answer)["now"]
-    closing = midnight(interval.end)
-    if now < closing.isoformat():
-        body = json.dumps({"now": closing.isoformat()}).encode()
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method="PUT")  # noqa: S310
-        urllib.request.urlopen(request, timeout=_TIMEOUT).close()  # noqa: S310

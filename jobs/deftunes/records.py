@@ -32,6 +32,6 @@ def content_digest(value: Any) -> bytes:
     return hashlib.sha256(encode(value)).digest()
 
 
-def text_digest(raw: bytes | str) -> str:
-    """Identity of a record as received, text and all: 64 hex characters."""
-    return hashlib.sha256(raw.encode() if isinstance(raw, str) else raw).hexdigest()
+def text_digest(raw: str) -> bytes:
+    """Identity of a record as received, text and all (32 bytes)."""
+    return hashlib.sha256(raw.encode()).digest()

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from deftunes.interval import read_instant
-from deftunes.records import content_digest, decode, encode
+from deftunes.records import content_digest, decode, encode, text_digest
 
 _CENT = Decimal("0.01")
 _PRICE_LIMIT = Decimal(10) ** 10  # decimal(12,2)
@@ -22,6 +22,7 @@ _DEGREE_LIMIT = Decimal(1000)  # decimal(11,8)
 _DEGREE = Decimal("0.00000001")
 _LOCATION_PARTS = 5
 _MISSING = object()
+_UNREADABLE = object()
 
 SESSION_FIELDS = frozenset({"user_id", "session_id", "session_items", "user_agent", "session_start_time"})
 ITEM_FIELDS = frozenset(
@@ -181,7 +182,10 @@ class _Fields:
 
 
 def _read(raw: str) -> tuple[Any, bytes]:
-    value = decode(raw)
+    try:
+        value = decode(raw)
+    except (ValueError, RecursionError):  # half a surrogate pair in a text, or nested without end
+        return _UNREADABLE, text_digest(raw)
     return value, content_digest(value)
 
 
@@ -229,8 +233,8 @@ def _degrees(value: Any) -> Decimal:
 
 def _expected(name: str, expected: str, got: Any) -> str:
     """A reason without personal data: the kind of what came, and its value only where it is a number."""
-    if got is _MISSING:
-        shown = "nothing"
+    if got is _MISSING or got is _UNREADABLE:
+        shown = "nothing" if got is _MISSING else "text that is no JSON in Unicode"
     elif got is None:
         shown = "null"
     elif isinstance(got, bool | int | Decimal):
