@@ -1,0 +1,212 @@
+"""How a model run behaves: again, broken off, at once with others, watched, with a failing test."""
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from dbt.cli.main import dbtRunner
+
+from deftunes import control, layout
+from deftunes.config import exported
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError, RetriableError
+from deftunes.model import stage
+from support.gold import SERVING, actual_gold, assert_gold
+from support.silver import T0, artist_id, sale, song, user
+from support.warehouse import PROJECT, WarehouseEnd, empty_warehouse_end
+
+if TYPE_CHECKING:
+    from support.stack import Stack
+
+DAY = timedelta(days=1)
+D1, D2, D3 = (T0.date() + DAY * number for number in range(3))
+
+
+@pytest.fixture
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.getbasetemp() / "dbt"
+
+
+@pytest.fixture
+def end(stack: "Stack", work: Path) -> WarehouseEnd:
+    end = empty_warehouse_end(stack, work)
+    end.silver.put_songs([song(number) for number in range(3)])
+    end.silver.put_users([user(number) for number in range(3)], at=T0)
+    end.silver.put_sessions(
+        {
+            D1: [sale(1, 1, at=T0), sale(1, 2, at=T0, buyer=1, track=7)],
+            D2: [sale(2, at=T0 + DAY, buyer=9), sale(3, at=T0 + 2 * DAY - timedelta(microseconds=1))],
+        }
+    )
+    return end
+
+
+def written_by(end: WarehouseEnd) -> dict[str, list[object]]:
+    """The transaction that wrote each row: it moves on when a row is written again, even with the same values."""
+    return {
+        name: sorted(end.warehouse.query(f"select xmin::text, ctid::text from {layout.SERVING_SCHEMA}.{name}").rows)
+        for name in SERVING
+    }
+
+
+def test_nothing_new_writes_no_row(end: WarehouseEnd) -> None:
+    end.load()
+    assert end.model(D1, D3).everything
+    before = written_by(end)
+    end.load()
+    again = end.model(D1, D3)
+    assert (again.everything, again.days) == (False, 2)
+    assert written_by(end) == before
+    assert_gold(end.warehouse, end.silver.rows)
+
+
+def test_before_anything_is_loaded_it_says_what_to_run(stack: "Stack", work: Path) -> None:
+    with pytest.raises(DeftunesError, match="Run `deftunes load sessions` first"):
+        empty_warehouse_end(stack, work).model(D1, D2)
+
+
+def test_an_empty_silver_gives_an_empty_gold(stack: "Stack", work: Path) -> None:
+    end = empty_warehouse_end(stack, work)
+    end.load()
+    assert end.model(D1, D2).models == 8
+    assert actual_gold(end.warehouse) == {key: set() for key in actual_gold(end.warehouse)}
+
+
+@pytest.mark.parametrize("failpoint", ["MODEL_BEFORE_BUILD", "MODEL_AFTER_BUILD"])
+def test_what_a_broken_run_owes_the_next_one_does(
+    end: WarehouseEnd, monkeypatch: pytest.MonkeyPatch, failpoint: str
+) -> None:
+    end.load()
+    end.model(D1, D3)
+    end.silver.put_sessions({D1: [sale(4, at=T0, track=8, artist_id=artist_id(8))]})
+    end.silver.put_songs([song(1, artist_id=artist_id(2))])
+    end.load()
+
+    def break_off(reached: object) -> None:
+        if reached is stage.Failpoint[failpoint]:
+            raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "reach", break_off)
+        with pytest.raises(RuntimeError):
+            end.model(D1, D2)
+    end.model(D3, D3 + DAY)  # not the days that it owes
+    assert_gold(end.warehouse, end.silver.rows)
+
+
+def test_a_failing_test_stops_before_the_bi_views(end: WarehouseEnd) -> None:
+    end.load()
+    end.model(D1, D3)
+    before = {view: rows for view, rows in actual_gold(end.warehouse).items() if view not in SERVING}
+    run(end, f"create rule lose as on insert to {layout.SERVING_SCHEMA}.dim_songs do instead nothing")
+    end.silver.put_sessions({D2: [sale(5, at=T0 + DAY, track=99)]})
+    end.load()
+    with pytest.raises(DeftunesError) as failed:
+        end.model(D2, D3)
+    message = str(failed.value)
+    assert "test relationships_fact_session_track_id" in message
+    assert "compiled" in message
+    assert {view: rows for view, rows in actual_gold(end.warehouse).items() if view not in SERVING} == before
+    run(end, f"drop rule lose on {layout.SERVING_SCHEMA}.dim_songs")
+    end.model(D1, D2)  # the notes are kept, whatever is asked for
+    assert_gold(end.warehouse, end.silver.rows)
+
+
+def test_a_second_model_waits_and_gives_up(stack: "Stack", work: Path) -> None:
+    end = empty_warehouse_end(stack, work, lock_timeout=0.2)
+    with end.warehouse.hold(exclusive=False), pytest.raises(RetriableError, match="the warehouse lock"):
+        end.model(D1, D2)
+
+
+def test_keys_and_days_do_not_depend_on_the_servers_time_zone(end: WarehouseEnd) -> None:
+    end.load()
+    ((database,),) = end.warehouse.query("select current_database()").rows
+    try:
+        run(end, f"alter database {database} set timezone to 'Pacific/Auckland'")
+        end.model(D1, D3)
+        assert_gold(end.warehouse, end.silver.rows)
+    finally:
+        run(end, f"alter database {database} reset timezone")
+
+
+def test_a_changed_project_computes_gold_anew(end: WarehouseEnd) -> None:
+    end.load()
+    end.model(D1, D3)
+    run(end, f"update {control.LOADED} set batch_id = 'other' where entity = 'gold'")
+    run(end, f"update {layout.SERVING_SCHEMA}.dim_songs set title = 'as another project had it'")
+    assert end.model(D3, D3 + DAY).everything
+    assert_gold(end.warehouse, end.silver.rows)
+
+
+def test_a_reader_never_meets_a_fact_without_its_members_nor_an_empty_view(end: WarehouseEnd) -> None:
+    end.load()
+    end.model(D1, D3)
+    lost, done = [], threading.Event()
+    facts = f"{layout.SERVING_SCHEMA}.fact_session"
+    joined = "".join(
+        f" inner join {layout.SERVING_SCHEMA}.{dimension} on {dimension}.{key} = facts.{key}"
+        for dimension, key in (("dim_songs", "track_id"), ("dim_artists", "artist_id"), ("dim_users", "user_key"))
+    )
+
+    def watch() -> None:
+        while not done.is_set():
+            ((all_facts, whole, lines),) = end.warehouse.query(
+                f"select (select count(*) from {facts}), (select count(*) from {facts} as facts{joined}), "
+                f"(select count(*) from {layout.BI_SCHEMA}.sales_per_artist_vw)"
+            ).rows
+            if all_facts != whole or not lines:
+                lost.append((all_facts, whole, lines))
+
+    reader = threading.Thread(target=watch)
+    reader.start()
+    try:
+        for round_ in range(4):
+            buyer, track = 20 + round_, 30 + round_
+            end.silver.put_sessions({D1: [sale(1, at=T0, buyer=buyer, track=track, artist_id=artist_id(track))]})
+            end.silver.put_users([user(9, place_name=str(round_))], at=T0 + DAY / 2)
+            if round_ == 2:
+                end.silver.put_users([], at=T0 + DAY / 2)
+            end.load()
+            end.model(D1, D2, everything=round_ == 3)
+    finally:
+        done.set()
+        reader.join()
+    assert lost == []
+    assert_gold(end.warehouse, end.silver.rows)
+
+
+def test_the_projects_unit_tests_pass_and_its_docs_build(end: WarehouseEnd, tmp_path: Path) -> None:
+    end.load()
+    end.model(D1, D3)
+    common = [
+        *("--log-level", "none", "--log-level-file", "none"),
+        *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(tmp_path)),
+    ]
+    with exported(end.warehouse.dbt_environment()):
+        tests = dbtRunner().invoke(["test", "--select", "test_type:unit", *common])
+        docs = dbtRunner().invoke(["docs", "generate", *common])
+    assert [(result.node.name, str(result.status)) for result in tests.result.results if result.status != "pass"] == []
+    assert len(tests.result.results) >= 4
+    assert docs.success
+    assert (tmp_path / "catalog.json").exists()
+
+
+def test_views_have_the_types_that_their_description_states(end: WarehouseEnd) -> None:
+    import yaml
+
+    end.load(*Entity)
+    end.model(D1, D3)
+    text = (PROJECT / "models/bi_views/_bi_views.yml").read_text()
+    for model in yaml.safe_load(text)["models"]:
+        rows = end.warehouse.query(
+            "select attname::text, format_type(atttypid, null) from pg_attribute where attnum > 0 and "
+            f"attrelid = '{layout.BI_SCHEMA}.{model['name']}'::regclass order by attnum"
+        ).rows
+        assert rows == [(column["name"], column["data_type"]) for column in model["columns"]]
+
+
+def run(end: WarehouseEnd, statement: str) -> None:
+    with end.warehouse.hold(exclusive=True) as session, session.transaction():
+        session.run(statement)
