@@ -203,8 +203,7 @@ def _released(catalog: "Catalog", entity: Entity, work: _Work) -> tuple[str, ...
     held_back = {row["record_sha256"]: row["record"] for row in quarantine.listed(catalog, entity, days)}
     if not held_back:
         return ()
-    keys = {record.get(_KEYS[entity]) for record in map(decode, held_back.values()) if isinstance(record, dict)}
-    names = [(key,) for key in keys if isinstance(key, str)]
+    names = [(key,) for key in {_key_of(entity, record) for record in held_back.values()} if key]
     if not names:
         return ()
     candidates = work.judged.accepted.join(
@@ -212,6 +211,14 @@ def _released(catalog: "Catalog", entity: Entity, work: _Work) -> tuple[str, ...
     )
     accepted = {row[0] for row in candidates.select("record_sha256").distinct().collect()}
     return tuple(sorted(accepted & held_back.keys()))
+
+
+def _key_of(entity: Entity, record: str) -> str | None:
+    try:
+        key = decode(record).get(_KEYS[entity])
+    except (AttributeError, ValueError, RecursionError):  # no object, or no JSON at all
+        return None
+    return key if isinstance(key, str) else None
 
 
 def _day_of(receipt: Receipt) -> date | None:
