@@ -44,7 +44,7 @@ run "the_warehouse_is_private_and_encrypted" {
   }
 
   assert {
-    condition     = alltrue([for rule in aws_vpc_security_group_ingress_rule.this : rule.cidr_ipv4 == null && rule.from_port == 5439 && rule.to_port == 5439]) && length(aws_vpc_security_group_ingress_rule.this) == 1
+    condition     = alltrue([for rule in aws_vpc_security_group_ingress_rule.this : rule.referenced_security_group_id == "sg-tasks" && rule.from_port == 5439 && rule.to_port == 5439]) && length(aws_vpc_security_group_ingress_rule.this) == 1
     error_message = "Only named security groups may connect, to Redshift's port only."
   }
 }

@@ -1,0 +1,192 @@
+# A trial: small, with a catalogue of its own, and nothing left after `terraform destroy`.
+locals {
+  root     = "${path.root}/../../.."
+  platform = jsondecode(file("${local.root}/platform.json"))
+  secrets  = merge(module.source.secrets, { warehouse_dsn = module.serving.dsn_secret })
+
+  # Each setting once, for containers and Glue jobs alike: rules and thresholds must not differ between them.
+  settings = {
+    AWS_REGION                = var.region
+    DEFTUNES_API_URL          = var.api_url
+    DEFTUNES_EMBEDDED         = "false"
+    DEFTUNES_HOME             = "${local.platform.work_folder}/deftunes"
+    DEFTUNES_HTTP_BUDGET      = "120"
+    DEFTUNES_LAKE             = module.lake.uri
+    DEFTUNES_LOCK_TIMEOUT     = "600"
+    DEFTUNES_LOOK_BACK        = "3"
+    DEFTUNES_MAX_PRICE        = "2"
+    DEFTUNES_MAX_REJECTED     = "0.05"
+    DEFTUNES_MAX_SHRINK       = "0.2"
+    DEFTUNES_SONGS_FULL_AFTER = "30"
+    DEFTUNES_SPARK_MEMORY     = "4g"
+    DEFTUNES_SPARK_PROVIDED   = "true"
+  }
+}
+
+module "network" {
+  source = "../../modules/network"
+
+  name         = local.platform.name
+  nat_per_zone = false
+  kms_key_arn  = module.lake.kms_key_arn
+}
+
+##### Landing and transform
+
+module "lake" {
+  source = "../../modules/lake"
+
+  name            = local.platform.name
+  buckets         = local.platform.buckets
+  database        = local.platform.database
+  protect         = false
+  noncurrent_days = 7
+}
+
+module "registry" {
+  source = "../../modules/registry"
+
+  images       = local.platform.images
+  kms_key_arn  = module.lake.kms_key_arn
+  force_delete = true
+}
+
+##### Sources
+
+module "source" {
+  source = "../../modules/source"
+
+  name                 = local.platform.name
+  secrets              = local.platform.secrets
+  api_has_token        = var.api_has_token
+  secret_recovery_days = 0
+  kms_key_arn          = module.lake.kms_key_arn
+  kms_alias            = module.lake.kms_alias
+
+  trial = !var.trial_catalogue ? null : {
+    instance_class           = "db.t4g.micro"
+    vpc_id                   = module.network.vpc_id
+    subnet_ids               = module.network.private_subnet_ids
+    client_security_group_id = module.network.tasks_security_group_id
+    container                = local.platform.container
+    image                    = "${module.registry.repository_urls["purchase-api"]}:${var.release}"
+    repository               = local.platform.images["purchase-api"].repository
+    log_group                = module.observability.log_groups["extract"]
+  }
+}
+
+##### Stages: extract, publish, load and model as containers, transform and quality as Glue jobs
+
+module "extract_job" {
+  source = "../../modules/extract_job"
+
+  name          = local.platform.name
+  cluster       = local.platform.cluster
+  container     = local.platform.container
+  work_folder   = local.platform.work_folder
+  tasks         = local.platform.tasks
+  images        = local.platform.images
+  release       = var.release
+  settings      = local.settings
+  secrets       = { for id, secret in local.platform.secrets : id => merge(secret, lookup(local.secrets, id, {})) }
+  log_groups    = module.observability.log_groups
+  lake_policies = module.lake.policies
+  kms_alias     = module.lake.kms_alias
+}
+
+module "transform_job" {
+  source = "../../modules/transform_job"
+
+  name             = local.platform.name
+  jobs             = local.platform.glue.jobs
+  glue_version     = local.platform.glue.version
+  script           = local.platform.glue.script
+  wheels           = local.platform.glue.wheels
+  jars             = local.platform.glue.jars
+  release          = var.release
+  settings         = local.settings
+  artifacts_bucket = module.lake.bucket_names["artifacts"]
+  log_group_prefix = local.platform.glue.log_group_prefix
+  workers          = 2
+  timeout_minutes  = 60
+  lake_policies    = module.lake.policies
+  kms_key_arn      = module.lake.kms_key_arn
+}
+
+module "data_quality" {
+  source = "../../modules/data_quality"
+
+  name        = local.platform.name
+  rulesets    = { for entity, ruleset in local.platform.rulesets : entity => merge(ruleset, { file = "${local.root}/${ruleset.file}" }) }
+  thresholds  = { max_price = local.settings.DEFTUNES_MAX_PRICE }
+  lake_policy = module.lake.policies["monitor"]
+}
+
+##### Serving
+
+module "serving" {
+  source = "../../modules/serving"
+
+  name                      = local.platform.name
+  glue_database             = module.lake.database
+  schemas                   = local.platform.schemas
+  login_roles               = { for task, role in module.extract_job.role_names : task => role if task == "model" || startswith(task, "load_") }
+  lake_policy               = module.lake.policies["warehouse"]
+  dsn_secret                = local.platform.secrets.warehouse_dsn
+  secret_recovery_days      = 0
+  kms_key_arn               = module.lake.kms_key_arn
+  vpc_id                    = module.network.vpc_id
+  subnet_ids                = module.network.private_subnet_ids
+  client_security_group_ids = { tasks = module.network.tasks_security_group_id }
+  capacity                  = { base = 8, max = 16, hours_a_month = 60 }
+}
+
+##### When it runs, and who hears when it does not
+
+module "orchestration" {
+  source = "../../modules/orchestration"
+
+  name                  = local.platform.name
+  environment_class     = "mw1.small"
+  max_workers           = 2
+  webserver_access_mode = "PUBLIC_ONLY"
+  artifacts_bucket      = module.lake.bucket_names["artifacts"]
+  dags_folder           = "${local.root}/dags"
+  platform_file         = "${local.root}/platform.json"
+  vpc_id                = module.network.vpc_id
+  subnet_ids            = module.network.private_subnet_ids
+  kms_key_arn           = module.lake.kms_key_arn
+  kms_alias             = module.lake.kms_alias
+
+  dag_settings = {
+    cluster         = module.extract_job.cluster_name
+    release         = var.release
+    subnets         = join(",", module.network.private_subnet_ids)
+    security_groups = module.network.tasks_security_group_id
+    batch_queue     = ""
+  }
+
+  jobs = {
+    cluster      = module.extract_job.cluster_name
+    families     = module.extract_job.families
+    task_roles   = module.extract_job.passed_role_names
+    glue_jobs    = values(module.transform_job.job_names)
+    rulesets     = values(module.data_quality.ruleset_names)
+    quality_role = module.data_quality.role_name
+    batch_queue  = module.extract_job.batch_queue
+    log_groups   = values(module.observability.log_groups)
+  }
+}
+
+module "observability" {
+  source = "../../modules/observability"
+
+  name           = local.platform.name
+  log_groups     = local.platform.log_groups
+  cluster        = local.platform.cluster
+  glue_jobs      = [for job in local.platform.glue.jobs : job.name]
+  emails         = var.emails
+  retention_days = 30
+  kms_key_arn    = module.lake.kms_key_arn
+  kms_alias      = module.lake.kms_alias
+}

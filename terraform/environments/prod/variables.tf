@@ -1,0 +1,44 @@
+variable "region" {
+  description = "Region of everything."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
+    error_message = "Expected a region such as eu-central-1."
+  }
+}
+
+variable "release" {
+  description = "Release that runs: the tag of the images and the folder of the artifacts."
+  type        = string
+}
+
+variable "api_url" {
+  description = "Base URL of the Purchase API."
+  type        = string
+
+  validation {
+    condition     = can(regex("^https?://[^/]+", var.api_url))
+    error_message = "Expected a URL such as https://purchases.example.com."
+  }
+}
+
+variable "api_has_token" {
+  description = "Whether the Purchase API wants a token; its value goes into the secret deftunes/api-token."
+  type        = bool
+  default     = false
+}
+
+variable "emails" {
+  description = "Who is told when something fails, is late, or is rejected."
+  type        = set(string)
+}
+
+variable "existing_network" {
+  description = "A VPC that is there already, its id and three private subnets; null makes one."
+  type = object({
+    vpc_id             = string
+    private_subnet_ids = list(string)
+  })
+  default = null
+}
