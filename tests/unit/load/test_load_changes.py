@@ -1,0 +1,117 @@
+"""What changed since the loaded snapshot, read from metadata alone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import pytest
+from pyiceberg.table.snapshots import Operation, Snapshot, Summary
+
+from deftunes import layout
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError
+from deftunes.load.changes import changes_since
+
+
+@dataclass
+class FakeTable:
+    """A chain of snapshots, oldest first: (batch id or None, operation)."""
+
+    chain: list[tuple[str | None, Operation]]
+    expired: int = 0  # the oldest ones are gone from the metadata
+    metadata: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metadata = self
+
+    def current_snapshot(self) -> Snapshot | None:
+        return self.snapshot_by_id(len(self.chain)) if self.chain else None
+
+    def snapshot_by_id(self, number: int) -> Snapshot | None:
+        if not self.expired < number <= len(self.chain):
+            return None
+        batch, operation = self.chain[number - 1]
+        properties = {"batch_id": batch} if batch else {}
+        return Snapshot(
+            snapshot_id=number,
+            parent_snapshot_id=number - 1 or None,
+            sequence_number=number,
+            timestamp_ms=number,
+            manifest_list="",
+            summary=Summary(operation, **properties),
+        )
+
+
+class FakeLake:
+    """Manifests by batch id."""
+
+    def __init__(self, days: dict[str, list[str]]) -> None:
+        self.days = days
+
+    def get_json(self, key: str) -> dict[str, Any] | None:
+        for batch, days in self.days.items():
+            if key == layout.batch_key(Entity.SESSIONS, batch):
+                return {"days": days, "landings": {}}
+        return None
+
+    def uri(self, key: str) -> str:
+        return key
+
+
+LAKE = FakeLake({"a": ["2025-01-01"], "b": ["2025-01-02", "2025-01-05"], "c": ["2025-01-02"]})
+
+
+def changes(chain: Iterable[tuple[str | None, Operation]], loaded: int | None, expired: int = 0) -> Any:
+    return changes_since(FakeTable(list(chain), expired), loaded, Entity.SESSIONS, LAKE)  # type: ignore[arg-type]
+
+
+A, B, C = (("a", Operation.APPEND), ("b", Operation.OVERWRITE), ("c", Operation.OVERWRITE))
+COMPACTED = (None, Operation.REPLACE)
+NAMELESS = (None, Operation.APPEND)
+
+
+def test_there_is_nothing_before_the_first_batch() -> None:
+    assert changes([], None) is None
+
+
+def test_there_is_nothing_new_at_the_loaded_head() -> None:
+    assert changes([A, B], 2) is None
+
+
+def test_the_first_load_brings_everything() -> None:
+    found = changes([A, B], None)
+    assert (found.head, found.batch_id, found.everything) == (2, "b", True)
+
+
+def test_days_of_all_batches_since_add_up() -> None:
+    found = changes([A, B, C], 1)
+    assert not found.everything
+    assert found.batches == {"b", "c"}
+    assert found.snapshots == {2, 3}
+    assert found.days == {date(2025, 1, 2), date(2025, 1, 5)}
+
+
+def test_a_compaction_changes_no_day() -> None:
+    found = changes([A, B, COMPACTED], 2)
+    assert not found.everything
+    assert found.days == set()
+    assert found.head == 3
+
+
+def test_the_batch_is_the_newest_one_under_a_compaction() -> None:
+    assert changes([A, B, COMPACTED], 1).batch_id == "b"
+
+
+def test_a_nameless_write_brings_everything() -> None:
+    assert changes([A, NAMELESS, C], 1).everything
+
+
+@pytest.mark.parametrize("loaded", [7, 2])
+def test_a_loaded_snapshot_that_is_no_ancestor_brings_everything(loaded: int) -> None:
+    assert changes([A, B, C, C], loaded, expired=2).everything
+
+
+def test_a_lost_manifest_is_named() -> None:
+    with pytest.raises(DeftunesError, match="expected the manifest of batch lost"):
+        changes([A, ("lost", Operation.APPEND)], 1)
