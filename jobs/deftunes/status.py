@@ -33,7 +33,15 @@ def latest_runs(lake: "Lake") -> "list[JsonObject]":
     keys = sorted(lake.keys("runs/", after=f"runs/{since:%Y-%m-%d}"))[-_RUNS:]
     with ThreadPoolExecutor(_THREADS) as pool:
         runs = [run for run in pool.map(lake.get_json, reversed(keys)) if run]
-    return [{**run, "outcome": _outcome(run)} for run in runs]
+    return [
+        {
+            **run,
+            "started_at": run["started_at"][:19],
+            "interval": "[{}, {})".format(*run["interval"]),
+            "outcome": _outcome(run),
+        }
+        for run in runs
+    ]
 
 
 def _state(platform: "Platform", entity: Entity, held_back: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Importing this module imports pyspark, which starts no JVM; `open_spark` does.
 """
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +87,8 @@ def _one_machine(settings: "Settings", jars: Sequence[Path]) -> dict[str, str | 
             "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC -Duser.timezone=UTC "
             f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
         ),
+        # Nothing is ever kept there; the default would make a folder wherever the command is typed.
+        "spark.sql.warehouse.dir": tempfile.gettempdir(),
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
         # Adaptive execution plans again after every stage, which is for clusters and unknown sizes.
         "spark.sql.adaptive.enabled": "false",
