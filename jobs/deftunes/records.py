@@ -1,6 +1,7 @@
 """A record as the API sent it: its exact values, its canonical form, its identity.
 
-Numbers keep their digits (1.10 is neither 1.1 nor "1.10"); the order of an object's keys is not content.
+Numbers keep their digits (1.10 is neither 1.1 nor "1.10"); the order of an object's keys is not content. Extract and
+transform read this one definition, so what is equal for one is equal for the other.
 """
 
 import hashlib
@@ -9,29 +10,39 @@ from typing import Any
 
 import msgspec
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_VALUE = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
+# A number keeps its very text, exponent and all.
+_RAW = msgspec.json.Decoder(float_hook=msgspec.Raw)
+_SORTED = msgspec.json.Encoder(order="sorted")
 
 
-def decode(raw: bytes | str) -> Any:
+def decode(record: bytes | str) -> Any:
     """The record's value; a number with a fraction is a Decimal of exactly the digits sent.
 
     Raises:
-        ValueError: not JSON, or not UTF-8.
+        ValueError: no JSON, no UTF-8, or half a surrogate pair in a text.
     """
-    return _DECODER.decode(raw)
+    return _VALUE.decode(record)
 
 
 def encode(value: Any) -> bytes:
-    """A value as canonical JSON: sorted keys, no blanks, digits kept."""
+    """A decoded value as JSON: sorted keys, no blanks, digits kept."""
     return _ENCODER.encode(value)
 
 
-def content_digest(value: Any) -> bytes:
-    """Identity of a record's content: equal for records that differ in key order or blanks only (32 bytes)."""
-    return hashlib.sha256(encode(value)).digest()
+def canonical(record: bytes) -> bytes:
+    """The record with keys sorted and without white space: equal bytes for equal content.
+
+    Where a key stands twice the last one counts, as for every reader after us. A record that the decoder refuses
+    (a lone surrogate) is its own canonical form: at worst it lands once more than needed.
+    """
+    try:
+        return _SORTED.encode(_RAW.decode(record))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return record
 
 
-def text_digest(raw: str) -> bytes:
-    """Identity of a record as received, text and all (32 bytes)."""
-    return hashlib.sha256(raw.encode()).digest()
+def content_digest(record: bytes) -> bytes:
+    """Identity of a record's content, 32 bytes: equal for records that differ in order of keys or white space only."""
+    return hashlib.sha256(canonical(record)).digest()

@@ -22,6 +22,7 @@ app = typer.Typer(
 local.add_demo(app)
 stages.add_run(app)
 stages.add_backfill(app)
+stages.add_maintain(app)
 look.add_query(app)
 look.add_status(app)
 look.add_quarantine(app)

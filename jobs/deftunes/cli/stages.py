@@ -1,5 +1,6 @@
 """`run`, `backfill` and the stages themselves."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -85,6 +86,28 @@ def add_backfill(app: typer.Typer) -> None:
             emit({"backfill": pipeline, "chunks": len(chunks), "interval": [str(start), str(end)]})
         else:
             say(f"backfill {pipeline} {interval}: {len(chunks)} chunks done")
+
+
+def add_maintain(app: typer.Typer) -> None:
+    """`deftunes maintain`."""
+
+    @app.command(rich_help_panel=_DATA)
+    def maintain(
+        keep_days: Annotated[int, typer.Option(min=0, help="Snapshots younger than this stay.")] = 7,
+        as_json: Json = False,
+    ) -> None:
+        """Merge small files and drop old snapshots of silver; changes no row. Once a week is plenty."""
+        from deftunes.maintenance import maintain as tidy  # noqa: PLC0415
+
+        with open_platform(Part.AWS) as platform:
+            for done in tidy(platform.spark, platform.catalog, keep_days):
+                if as_json:
+                    emit(asdict(done))
+                else:
+                    say(
+                        f"{done.table:<16} {done.files_rewritten} files rewritten, "
+                        f"snapshots {done.snapshots_before} -> {done.snapshots_after}"
+                    )
 
 
 def add_stages(app: typer.Typer) -> None:

@@ -12,7 +12,6 @@ between two days leaves some landed; the next run finds these unchanged and land
 """
 
 import contextlib
-import hashlib
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +27,10 @@ from deftunes.adapters.http import PurchaseApi
 from deftunes.adapters.jsonarray import without_surrogates
 from deftunes.entities import Entity
 from deftunes.extract.landed import Landed, refuse_shrunk, units_of
-from deftunes.extract.records import PART, Recognition, RecordFile, canonical
+from deftunes.extract.records import PART, Recognition, RecordFile
 from deftunes.interval import ONE_DAY, Interval, read_day
 from deftunes.landing import Draft, Landings
+from deftunes.records import content_digest
 
 # Two or three days more are asked for each window. Measured on a month: windows of 16 days bring 19 % more than was
 # needed, windows of 7 days 48 %, which the source has to make and we have to read.
@@ -220,7 +220,7 @@ def _merge_unplaced(fetched: list[_Window], merged: RecordFile) -> None:
         with window.unplaced.open("rb") as lines:
             for line in lines:
                 record = line[:-1]
-                digest = hashlib.sha256(canonical(record)).digest()
+                digest = content_digest(record)
                 if digest not in seen:
                     seen.add(digest)
                     merged.add(record)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from deftunes.interval import read_instant
-from deftunes.records import content_digest, decode, encode, text_digest
+from deftunes.records import content_digest, decode, encode
 
 _CENT = Decimal("0.01")
 _PRICE_LIMIT = Decimal(10) ** 10  # decimal(12,2)
@@ -185,8 +185,8 @@ def _read(raw: str) -> tuple[Any, bytes]:
     try:
         value = decode(raw)
     except (ValueError, RecursionError):  # half a surrogate pair in a text, or nested without end
-        return _UNREADABLE, text_digest(raw)
-    return value, content_digest(value)
+        value = _UNREADABLE
+    return value, content_digest(raw.encode())
 
 
 def _text(value: Any) -> str:
