@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deftunes.config import exported
 
@@ -73,9 +74,11 @@ class Project:
         self.work.mkdir(parents=True, exist_ok=True)
         # dbt's own log file stays open until the collector finds it, once more with every build of a backfill.
         with exported(environment), self.log.open("w") as log:
-            outcome = dbtRunner(
-                callbacks=[lambda event: print(event.info.ts.ToJsonString(), event.info.msg, file=log)]
-            ).invoke(
+
+            def keep(event: Any) -> None:  # the protobuf classes carry no types
+                log.write(f"{event.info.ts.ToJsonString()} {event.info.msg}\n")
+
+            outcome = dbtRunner(callbacks=[keep]).invoke(
                 [
                     *("--log-level", "none", "--log-level-file", "none"),
                     *arguments,
