@@ -100,9 +100,7 @@ class Batch:
         return not self.pending
 
 
-def plan_batch(
-    lake: "Lake", refs: Refs, entity: Entity, interval: Interval, days: Sequence[date], rules: str
-) -> Batch:
+def plan_batch(lake: "Lake", refs: Refs, entity: Entity, interval: Interval, days: Sequence[date], rules: str) -> Batch:
     """The batch of `entity` for `days` of `interval` (a snapshot has no days), against what `main` holds now.
 
     Raises:

@@ -89,9 +89,12 @@ class Settings(BaseSettings):
     )
 
     # Spark and the warehouse
-    spark_memory: str = Field(default="1g", pattern=r"^\d+[mg]$", description="heap of the Spark driver")
+    spark_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="heap of the Spark driver")
     spark_provided: bool = Field(
         default=False, description="whether Spark's Java and jars are there already, as on Glue"
+    )
+    java_home: Path | None = Field(
+        default=None, validation_alias=AliasChoices("JAVA_HOME", "java_home"), description="a Java 17 of your own"
     )
     spark_master: str | None = Field(default=None, description="Spark master; unset: local[*], or what Glue has set")
     lock_timeout: Annotated[float, Field(ge=0)] = Field(

@@ -50,4 +50,3 @@ def show_views(warehouse: "Warehouse") -> Iterator[tuple[str, "Answer"]]:
     """The first rows of each BI view, by name."""
     for view in layout.BI_VIEWS:
         yield view, warehouse.query(f"select * from {layout.BI_SCHEMA}.{view} order by 1, 2, 3 limit {_SHOWN_ROWS}")  # noqa: S608
-

@@ -10,8 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.embedded import Part, resolve
+from deftunes.embedded import resolve
 from deftunes.entities import Entity
+from deftunes.parts import Part
 from deftunes.platform import Platform
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ class _Discard:
 def run_checks(settings: "Settings") -> Iterator[Check]:
     """All checks, in the order in which one failure explains the next."""
     yield _check("python", _python, "use Python 3.11: make setup finds it")
-    yield _check("java and jars", _java, "make setup fetches them; JAVA_HOME may name a Java 17 of your own")
+    yield _check(
+        "java and jars", lambda: _java(settings), "make setup fetches them; JAVA_HOME may name a Java 17 of your own"
+    )
     yield _check("disk", lambda: _disk(settings), "free at least 2 GiB, or set DEFTUNES_HOME to a larger disk")
     for part in Part:
-        yield _check(
-            f"part {part}", partial(_part, settings, part), "deftunes down, then deftunes up; see its log"
-        )
+        yield _check(f"part {part}", partial(_part, settings, part), "deftunes down, then deftunes up; see its log")
     platform = Platform(resolve(settings, Part))
     try:
         yield _check("lake", lambda: _lake(platform), "check DEFTUNES_LAKE and its credentials")
@@ -86,11 +87,11 @@ def _python() -> str:
     return sys.version.split()[0]
 
 
-def _java() -> str:
+def _java(settings: "Settings") -> str:
     from deftunes.adapters.jars import classpath  # noqa: PLC0415 - a missing library is a finding
     from deftunes.adapters.java import java_home  # noqa: PLC0415
 
-    return f"{java_home()}, {len(classpath())} jars"
+    return f"{java_home(settings.java_home)}, {len(classpath())} jars"
 
 
 def _disk(settings: "Settings") -> str:

@@ -172,23 +172,27 @@ def plan(platform: "Platform", entity: Entity, scope: Scope) -> "Batch":
 
 def transform(platform: "Platform", batch: "Batch") -> "Result":
     """Write the batch to its branch."""
+    from deftunes.adapters.spark import spark_failures  # noqa: PLC0415
     from deftunes.transform.stage import transform as write  # noqa: PLC0415
 
-    return write(platform.open_spark, platform.lake, platform.catalog, batch, platform.rules(batch.entity))
+    with spark_failures(platform.settings):
+        return write(platform.open_spark, platform.lake, platform.catalog, batch, platform.rules(batch.entity))
 
 
 def quality(platform: "Platform", batch: "Batch") -> "Result":
     """Judge the batch on its branch."""
+    from deftunes.adapters.spark import spark_failures  # noqa: PLC0415
     from deftunes.quality.stage import audit  # noqa: PLC0415
 
-    return audit(
-        platform.open_spark,
-        platform.lake,
-        platform.catalog,
-        batch,
-        platform.rules(batch.entity),
-        max_rejected=platform.settings.max_rejected,
-    )
+    with spark_failures(platform.settings):
+        return audit(
+            platform.open_spark,
+            platform.lake,
+            platform.catalog,
+            batch,
+            platform.rules(batch.entity),
+            max_rejected=platform.settings.max_rejected,
+        )
 
 
 def publish(platform: "Platform", batch: "Batch") -> "Result":

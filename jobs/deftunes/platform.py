@@ -64,7 +64,7 @@ class Platform:
 
         if self.settings.spark_provided:
             return open_spark(self.settings, (), None)
-        return open_spark(self.settings, classpath(), java_home())
+        return open_spark(self.settings, classpath(), java_home(self.settings.java_home))
 
     @cached_property
     def api(self) -> "PurchaseApi":

@@ -13,7 +13,7 @@ from psycopg2 import sql
 
 from deftunes import embedded, layout
 from deftunes.config import Settings
-from deftunes.embedded import Part
+from deftunes.parts import Part
 
 NEEDS = frozenset({Part.AWS, Part.POSTGRES})
 

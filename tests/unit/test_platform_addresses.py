@@ -1,8 +1,9 @@
 import pytest
 
 from deftunes.config import Settings
-from deftunes.embedded import Part, resolve
+from deftunes.embedded import resolve
 from deftunes.errors import BadUsageError
+from deftunes.parts import Part
 from deftunes.platform import Platform
 
 PARTS = {

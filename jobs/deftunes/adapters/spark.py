@@ -5,14 +5,18 @@ Importing this module imports pyspark, which starts no JVM; `open_spark` does.
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from py4j.protocol import Py4JError, Py4JNetworkError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from deftunes import layout
 from deftunes.config import export_spark_runtime
+from deftunes.errors import DeftunesError
 
 if TYPE_CHECKING:
     from deftunes.config import Settings
@@ -33,6 +37,27 @@ def open_spark(settings: "Settings", jars: Sequence[Path], java_home: Path | Non
         if value is not None:
             builder = builder.config(name, value)
     return builder.getOrCreate()
+
+
+@contextmanager
+def spark_failures(settings: "Settings") -> Iterator[None]:
+    """Say in one sentence what Spark says in a hundred lines.
+
+    Raises:
+        DeftunesError: Spark refused or failed; names the cause, and the memory setting where the JVM ran out of it.
+    """
+    try:
+        yield
+    except (Py4JError, PySparkException, ConnectionError) as error:
+        told = str(error)
+        if isinstance(error, Py4JNetworkError | ConnectionError) or "OutOfMemoryError" in told:
+            raise DeftunesError(
+                "Spark's JVM ended, most likely for want of memory: DEFTUNES_SPARK_MEMORY is "
+                f"{settings.spark_memory}. Nothing was published; run it again with more of it, or a shorter "
+                "interval: deftunes backfill cuts a long one"
+            ) from error
+        cause = next((line for line in told.splitlines() if line.strip()), repr(error))
+        raise DeftunesError(f"Spark failed: {cause[:500]}. Nothing was published; run the command again") from error
 
 
 def _catalog(settings: "Settings") -> dict[str, str | None]:
@@ -89,7 +114,7 @@ def _one_machine(settings: "Settings", jars: Sequence[Path]) -> dict[str, str | 
         ),
         # Nothing is ever kept there; the default would make a folder wherever the command is typed.
         "spark.sql.warehouse.dir": tempfile.gettempdir(),
-        "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
+        "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
         # Adaptive execution plans again after every stage, which is for clusters and unknown sizes.
         "spark.sql.adaptive.enabled": "false",
     }

@@ -30,7 +30,7 @@ def add_demo(app: typer.Typer) -> None:
         """Run the whole platform once on embedded parts and show the BI views: no Docker, no Java, no AWS account."""
         from deftunes.cli.look import print_table  # noqa: PLC0415
         from deftunes.demo import demo_days, load_catalogue, show_views  # noqa: PLC0415
-        from deftunes.embedded import Part  # noqa: PLC0415
+        from deftunes.parts import Part  # noqa: PLC0415
 
         say("Starting PostgreSQL, S3, the Glue catalog and the Purchase API on this machine …")
         with open_platform(Part.AWS, Part.POSTGRES) as platform:

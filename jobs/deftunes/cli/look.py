@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deftunes.cli.shared import Json, emit, open_platform, report, say
-from deftunes.embedded import Part
 from deftunes.entities import Entity
+from deftunes.parts import Part
 
 if TYPE_CHECKING:
     from deftunes.adapters.warehouse import Answer

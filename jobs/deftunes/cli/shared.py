@@ -16,7 +16,7 @@ from deftunes.errors import BadUsageError, DeftunesError
 from deftunes.interval import Interval
 
 if TYPE_CHECKING:
-    from deftunes.embedded import Part
+    from deftunes.parts import Part
     from deftunes.pipeline import Outcome
     from deftunes.platform import Platform
 

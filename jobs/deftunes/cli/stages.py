@@ -7,9 +7,9 @@ import typer
 
 from deftunes import layout
 from deftunes.cli.shared import AcceptShrink, End, Full, Json, Start, emit, interval_of, open_platform, report, say
-from deftunes.embedded import Part
 from deftunes.entities import Entity
 from deftunes.interval import Interval
+from deftunes.parts import Part
 from deftunes.pipeline import ExtractOptions, PipelineName, Stage, run_pipeline, run_stage
 
 _DATA = "Data"

@@ -7,7 +7,7 @@ from typing import ClassVar
 from deftunes.config import Settings
 from deftunes.embedded.home import Home, Record, write_whole
 from deftunes.embedded.process import LOOPBACK, answers_http
-from deftunes.embedded.server import Part
+from deftunes.parts import Part
 
 _SEED = "1"
 

@@ -11,7 +11,7 @@ from deftunes import layout
 from deftunes.config import Settings
 from deftunes.embedded.home import Home, Record
 from deftunes.embedded.process import LOOPBACK, answers_http
-from deftunes.embedded.server import Part
+from deftunes.parts import Part
 
 BUCKET = "deftunes-lake"
 # MiniStack takes any key; these are the ones its documentation uses.

@@ -21,8 +21,8 @@ from pydantic import SecretStr
 from deftunes.config import Settings, environment
 from deftunes.embedded.home import Home, Record, write_whole
 from deftunes.embedded.process import LOOPBACK, name_of
-from deftunes.embedded.server import Part
 from deftunes.errors import DeftunesError
+from deftunes.parts import Part
 
 USER = "deftunes"
 SOURCE = "deftunes_source"

@@ -1,19 +1,11 @@
 """What every embedded part is to its supervisor."""
 
-from enum import StrEnum
 from signal import Signals
 from typing import ClassVar, Protocol
 
 from deftunes.config import Settings
 from deftunes.embedded.home import Home, Record
-
-
-class Part(StrEnum):
-    """A part that a laptop lacks. The order is the order of starting."""
-
-    AWS = "aws"
-    POSTGRES = "postgres"
-    API = "api"
+from deftunes.parts import Part
 
 
 class Server(Protocol):

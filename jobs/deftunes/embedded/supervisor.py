@@ -17,8 +17,9 @@ from deftunes.embedded.aws import Aws
 from deftunes.embedded.home import Home, Record
 from deftunes.embedded.postgres import Postgres
 from deftunes.embedded.process import free_port, start
-from deftunes.embedded.server import Part, Server
+from deftunes.embedded.server import Server
 from deftunes.errors import DeftunesError
+from deftunes.parts import Part
 
 _SERVERS: tuple[Server, ...] = (Aws(), Postgres(), Api())
 _ANSWER_SECONDS = 60.0

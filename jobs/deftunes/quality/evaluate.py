@@ -53,10 +53,8 @@ def _quiet(spark: "SparkSession") -> Iterator[None]:
     jvm: Any = spark._jvm
     stderr = jvm.System.err
     jvm.System.setErr(jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream()))
-    try:
-        yield
-    finally:
-        jvm.System.setErr(stderr)
+    yield  # no finally: after a failure there may be no JVM left to ask
+    jvm.System.setErr(stderr)
 
 
 def _deequ() -> Any:

@@ -52,20 +52,24 @@ def judge(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules
     songs = landed[0]
     for more in landed[1:]:
         songs = songs.unionByName(more)
-    raw = [F.col(name) for name in _TYPES]
     by_key = Window.partitionBy("track_id")
-    songs = (
+    # Kept as landed: the types are those of the source, and a rejected record is shown as it was.
+    landed_rows = kept(
         songs.withColumn("newest", F.max("place").over(by_key))
         .where(F.col("track_id").isNull() | (F.col("place") == F.col("newest")))
         .dropDuplicates([*_TYPES])
         .withColumn("twins", F.when(F.col("track_id").isNotNull(), F.count("*").over(by_key)).otherwise(1))
-        .withColumn("record", F.to_json(F.struct(*raw), {"ignoreNullFields": "false"}))
-        .withColumn("problems", reasons(*(_type_problem(name, type_) for name, type_ in _TYPES.items())))
-        .withColumns({name: F.col(name).cast(type_) for name, type_ in _TYPES.items()})
+        .drop("place", "newest")
     )
-    songs = failed_rules(kept(songs), rules.row_rules(_TYPES), "failed")
+    typed = landed_rows.withColumn("landed", F.struct(*_TYPES)).withColumns(
+        {name: F.col(name).cast(type_) for name, type_ in _TYPES.items()}
+    )
+    judged = failed_rules(typed, rules.row_rules(_TYPES), "failed")
+    problems = reasons(*(_type_problem(name, type_) for name, type_ in _TYPES.items()))
     conflict = reason_if(F.col("twins") > 1, "several different records under one track_id")
-    songs = songs.withColumn("reasons", reasons(F.col("problems"), F.col("failed"), conflict))
+    songs = judged.withColumn("reasons", reasons(problems, F.col("failed"), conflict)).withColumn(
+        "record", F.to_json("landed", {"ignoreNullFields": "false"})
+    )
     accepted = F.size("reasons") == 0
     counts = songs.agg(
         F.count("*").alias("received"),
@@ -132,5 +136,5 @@ def _is_keys(key: str) -> bool:
 
 def _type_problem(name: str, type_: str) -> "Column":
     """A value that is there but cannot be cast exactly, whatever type the source declares for the column."""
-    lost = F.col(name).isNotNull() & F.col(name).cast(type_).isNull()
+    lost = F.col(f"landed.{name}").isNotNull() & F.col(name).isNull()
     return reason_if(lost, f"{name}: expected {type_}")

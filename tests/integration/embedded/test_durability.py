@@ -21,9 +21,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deftunes import embedded, layout
 from deftunes.config import Settings
-from deftunes.embedded import Part
 from deftunes.embedded.aws import Aws
 from deftunes.embedded.home import Home
+from deftunes.parts import Part
 
 BUCKET = "deftunes-lake"
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=20)

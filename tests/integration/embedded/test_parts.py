@@ -21,9 +21,10 @@ import pytest
 
 from deftunes import embedded, layout
 from deftunes.config import Settings
-from deftunes.embedded import Part, PartStatus, postgres
+from deftunes.embedded import PartStatus, postgres
 from deftunes.embedded.process import Process
 from deftunes.errors import DeftunesError
+from deftunes.parts import Part
 
 NEEDS = frozenset({Part.AWS, Part.POSTGRES})
 RESOLVE = """
