@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # A developer's own settings must not reach a test: not a real lake, not a real account.
 for _name in list(os.environ):
-    if _name.startswith(("DEFTUNES_", "AWS_")):
+    if _name.startswith(("DEFTUNES_", "AWS_")) and not _name.startswith("DEFTUNES_REQUIRE_"):
         del os.environ[_name]
 
 

@@ -17,7 +17,7 @@ locals {
 resource "aws_s3_bucket" "this" {
   # checkov:skip=CKV_AWS_144:State is versioned; it describes what is in this region
   # checkov:skip=CKV_AWS_18:Terraform is its only reader, and CloudTrail names him
-  # checkov:skip=CKV2_AWS_62:Nothing waits for state
+  # checkov:skip=CKV2_AWS_62:Nothing waits for a change of state
   # checkov:skip=CKV_AWS_145:No secret is in state, so S3's own key will do, and no key outlives the account's last environment
   bucket = local.bucket
 }

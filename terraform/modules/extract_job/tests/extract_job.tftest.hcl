@@ -30,7 +30,7 @@ variables {
   lake_policies = { extract_songs = "{}", model = "{}" }
 }
 
-run "a_task_is_its_stage_and_nothing_more" {
+run "a_task_is_its_stage_and_has_a_role_of_its_own" {
   command = plan
 
   assert {
@@ -57,10 +57,6 @@ run "a_task_is_its_stage_and_nothing_more" {
     condition     = length(aws_batch_job_queue.this) == 0 && length(aws_batch_job_definition.this) == 0
     error_message = "Batch is an option."
   }
-}
-
-run "each_role_belongs_to_one_job" {
-  command = plan
 
   assert {
     condition     = length(distinct(output.passed_role_names)) == 4

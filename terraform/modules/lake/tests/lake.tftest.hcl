@@ -9,7 +9,7 @@ variables {
   protect  = true
 }
 
-run "every_bucket_is_closed_encrypted_and_versioned" {
+run "data_is_closed_encrypted_and_kept_and_each_stage_gets_its_part" {
   command = plan
 
   assert {
@@ -54,10 +54,6 @@ run "every_bucket_is_closed_encrypted_and_versioned" {
     condition     = alltrue([for bucket in aws_s3_bucket.this : !bucket.force_destroy]) && length(terraform_data.protected) == 1
     error_message = "Protected data must survive terraform destroy."
   }
-}
-
-run "no_rule_expires_live_data" {
-  command = plan
 
   assert {
     condition = alltrue(flatten([
@@ -70,10 +66,6 @@ run "no_rule_expires_live_data" {
     condition     = alltrue([for rule in aws_s3_bucket_lifecycle_configuration.this["lake"].rule : length(rule.transition) == 0 || one(rule.filter).prefix == "landing/"])
     error_message = "Only landing may move to colder storage: Iceberg reads its files every day."
   }
-}
-
-run "nobody_deletes_landing" {
-  command = plan
 
   assert {
     condition = anytrue([
@@ -91,10 +83,6 @@ run "nobody_deletes_landing" {
     ]))
     error_message = "No stage may delete below landing/."
   }
-}
-
-run "a_stage_gets_its_own_part_of_the_lake" {
-  command = plan
 
   assert {
     condition = alltrue([

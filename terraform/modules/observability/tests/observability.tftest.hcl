@@ -12,7 +12,7 @@ variables {
   kms_alias   = "alias/deftunes"
 }
 
-run "logs_are_encrypted_and_end" {
+run "logs_end_and_failure_delay_and_rejection_are_told" {
   command = plan
 
   assert {
@@ -24,10 +24,6 @@ run "logs_are_encrypted_and_end" {
     condition     = aws_sns_topic.this.kms_master_key_id == "alias/deftunes" && jsondecode(aws_sns_topic_policy.this.policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "123456789012"
     error_message = "The topic must be encrypted and take alarms of this account only."
   }
-}
-
-run "failure_delay_and_rejection_are_told" {
-  command = plan
 
   assert {
     condition     = toset(output.alerts) == toset(["failed-task", "failed-job", "freshness", "quarantine"])

@@ -24,7 +24,7 @@ variables {
   }
 }
 
-run "airflow_is_the_one_that_dags_are_tested_on" {
+run "airflow_is_the_tested_one_and_starts_its_jobs_only" {
   command = plan
 
   assert {
@@ -51,10 +51,6 @@ run "airflow_is_the_one_that_dags_are_tested_on" {
     condition     = toset([for rule in aws_vpc_security_group_ingress_rule.this : rule.from_port]) == toset([443, 5432])
     error_message = "Only Airflow itself may connect to it."
   }
-}
-
-run "airflow_starts_the_jobs_it_is_given_and_no_others" {
-  command = plan
 
   assert {
     condition = alltrue([

@@ -25,7 +25,7 @@ variables {
   capacity                  = { base = 8, max = 32, hours_a_month = 100 }
 }
 
-run "the_warehouse_is_private_and_encrypted" {
+run "the_warehouse_is_private_and_everybody_has_his_rights" {
   command = plan
 
   assert {
@@ -47,10 +47,6 @@ run "the_warehouse_is_private_and_encrypted" {
     condition     = alltrue([for rule in aws_vpc_security_group_ingress_rule.this : rule.referenced_security_group_id == "sg-tasks" && rule.from_port == 5439 && rule.to_port == 5439]) && length(aws_vpc_security_group_ingress_rule.this) == 1
     error_message = "Only named security groups may connect, to Redshift's port only."
   }
-}
-
-run "gold_has_its_schemas_and_everybody_his_rights" {
-  command = plan
 
   assert {
     condition     = toset(keys(aws_redshiftdata_statement.schema)) == toset(values(var.schemas)) && strcontains(aws_redshiftdata_statement.schema["deftunes_transform"].sql, "from data catalog database 'deftunes_transform'")

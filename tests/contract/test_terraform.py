@@ -1,0 +1,169 @@
+"""Terraform as a whole: format, validity, each module's own tests, the scanner, and the conventions of the tree."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.terraform import ENVIRONMENTS, MODULES, ROOT, TERRAFORM, Plan, Workspace, missing
+
+FILES = {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md"}
+SKIP = re.compile(r"#\s*checkov:skip=(?P<check>\w+)(?P<reason>.*)")
+CHECKOV = Path(sys.prefix) / "checkov" / "bin" / "checkov"
+
+
+def tree(*suffixes: str) -> list[Path]:
+    found = [path for path in TERRAFORM.rglob("*") if path.suffix in suffixes and ".terraform" not in path.parts]
+    assert found
+    return found
+
+
+def test_the_format_is_terraforms(terraform: Workspace) -> None:
+    checked = terraform.run(terraform.folder / "terraform", "fmt", "-check", "-diff", "-recursive")
+    assert checked.ok, checked.output
+
+
+@pytest.mark.parametrize("name", [*MODULES, "bootstrap"])
+def test_a_modules_own_tests_pass(terraform: Workspace, name: str) -> None:
+    outcome = terraform.tested[name]
+    assert outcome.ok, outcome.output
+    ran = re.search(r"(\d+) passed, 0 failed", outcome.output)
+    assert ran, outcome.output
+    assert int(ran.group(1)) >= 2, outcome.output
+
+
+def test_an_environment_plans_every_part_of_the_platform(plan: Plan) -> None:
+    parts = {resource.address.split(".")[1].split("[")[0] for resource in plan.resources}
+    assert parts == set(MODULES)
+
+
+def test_there_are_ten_modules() -> None:
+    assert set(MODULES) == {
+        "network", "lake", "registry", "extract_job", "transform_job", "data_quality", "serving", "orchestration",
+        "observability", "source",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", [*(f"modules/{name}" for name in MODULES), "bootstrap"])
+def test_a_module_is_five_files_and_its_tests(folder: str) -> None:
+    found = {path.name for path in (TERRAFORM / folder).iterdir() if not path.name.startswith(".")}
+    assert found == {*FILES, "tests"}
+    assert list((TERRAFORM / folder / "tests").glob("*.tftest.hcl"))
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_is_values_and_module_calls(name: str) -> None:
+    folder = TERRAFORM / "environments" / name
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == FILES
+    blocks = set(re.findall(r"^(\w+)\b.*\{$", (folder / "main.tf").read_text("utf-8"), re.MULTILINE))
+    assert blocks == {"locals", "module"}
+
+
+def test_the_environments_differ_in_values_only() -> None:
+    called = [
+        re.findall(r'source = "([^"]+)"', (TERRAFORM / "environments" / name / "main.tf").read_text("utf-8"))
+        for name in ENVIRONMENTS
+    ]
+    assert called[0] == called[1]
+    assert {Path(source).name for source in called[0]} == set(MODULES)
+
+
+def test_every_variable_and_output_is_described_and_typed() -> None:
+    for path in tree(".tf"):
+        for block in re.findall(
+            r'^(variable|output) "(\w+)" \{\n(.*?)^\}', path.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            kind, name, body = block
+            assert re.search(r"^  description\s*= ", body, re.MULTILINE), f"{path}: {kind} {name} has no description"
+            if kind == "variable":
+                assert re.search(r"^  type\s*= ", body, re.MULTILINE), f"{path}: {kind} {name} has no type"
+
+
+def test_only_the_aws_provider_is_used_in_one_version() -> None:
+    sources = {
+        text
+        for path in tree(".tf")
+        for text in re.findall(r'^\s+source\s+= "([^".]+/[^"]+)"', path.read_text("utf-8"), re.MULTILINE)
+    }
+    versions = {
+        text
+        for path in tree(".tf")
+        for text in re.findall(r'^\s+version = "([^"]+)"', path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert sources == {"hashicorp/aws"}
+    assert versions == {"6.25.0"}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_state_is_remote_encrypted_and_locked(name: str) -> None:
+    text = (TERRAFORM / "environments" / name / "versions.tf").read_text("utf-8")
+    backend = re.search(r'backend "s3" \{(.*?)\n  \}', text, re.DOTALL)
+    assert backend
+    assert re.search(r"encrypt\s+= true", backend.group(1))
+    assert re.search(r"use_lockfile\s+= true", backend.group(1))
+
+
+def test_the_tree_names_no_account_and_no_secret() -> None:
+    for path in tree(".tf", ".hcl", ".md"):
+        text = path.read_text("utf-8")
+        assert set(re.findall(r"(?<!\d)\d{12}(?!\d)", text)) <= {"123456789012"}, path
+        assert not re.search(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN", text), path
+
+
+def test_every_resource_is_tagged_by_default(terraform: Workspace) -> None:
+    for name, plan in terraform.plans.items():
+        tags = plan.value["configuration"]["provider_config"]["aws"]["expressions"]["default_tags"][0]["tags"]
+        assert "local.platform.name" in tags["references"]
+        written = (TERRAFORM / "environments" / name / "versions.tf").read_text("utf-8")
+        assert f'Environment = "{name}"' in written
+        assert "Project = local.platform.name" in written
+
+
+def test_every_alert_has_its_heading() -> None:
+    listed = re.search(
+        r"^\| alert.*?(?=\n\n|\Z)",
+        (TERRAFORM / "modules/observability/README.md").read_text("utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert listed
+    alerts = re.findall(r"^\| `([\w-]+)`", listed.group(0), re.MULTILINE)
+    assert len(alerts) == 4
+    headings = re.findall(r"^#+ `?([\w-]+)`?$", (ROOT / "docs" / "aws.md").read_text("utf-8"), re.MULTILINE)
+    assert set(alerts) <= set(headings)
+
+
+@pytest.fixture(scope="module")
+def scanned() -> dict[str, list[dict[str, str]]]:
+    """What checkov found: failed and skipped checks."""
+    if not CHECKOV.is_file():
+        missing("checkov is not in .venv/checkov (make setup puts it there)")
+    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    done = subprocess.run(
+        [CHECKOV, "--directory", TERRAFORM, "--framework", "terraform", "--output", "json", "--skip-download"],
+        capture_output=True, text=True, check=False, timeout=300, env=environment,
+    )  # fmt: skip
+    report = json.loads(done.stdout)
+    assert report["summary"]["passed"] > 150, done.stderr
+    return {
+        "failed": report["results"]["failed_checks"],
+        "skipped": report["results"].get("skipped_checks", []),
+        "errors": report["results"]["parsing_errors"],
+    }
+
+
+def test_the_scanner_finds_nothing(scanned: dict[str, list[dict[str, str]]]) -> None:
+    assert scanned["errors"] == []
+    assert [f"{check['check_id']} {check['resource']}: {check['check_name']}" for check in scanned["failed"]] == []
+
+
+def test_each_skip_gives_its_reason() -> None:
+    skips = [(path, match) for path in tree(".tf") for match in SKIP.finditer(path.read_text("utf-8"))]
+    assert skips
+    for path, match in skips:
+        reason = match.group("reason")
+        assert reason.startswith(":"), f"{path}: {match.group('check')} has no reason"
+        assert len(reason.split()) >= 5, f"{path}: {match.group('check')} hardly has a reason"

@@ -1,0 +1,195 @@
+"""Terraform for tests: a copy of the tree without remote state, what it plans, and who may do what by that plan."""
+
+import fnmatch
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TERRAFORM = ROOT / "terraform"
+ENVIRONMENTS = ("dev", "prod")
+MODULES = tuple(sorted(path.name for path in (TERRAFORM / "modules").iterdir() if (path / "main.tf").is_file()))
+PLATFORM: dict[str, Any] = json.loads((ROOT / "platform.json").read_text("utf-8"))
+REQUIRE = "DEFTUNES_REQUIRE_TERRAFORM"
+# The account that the plans are made for: the number of AWS's own examples.
+ACCOUNT, REGION = "123456789012", "us-east-1"
+VARIABLES = {
+    "region": REGION,
+    "release": "1.4.0",
+    "api_url": "https://purchases.example.com",
+    "api_has_token": "true",
+    "emails": '["oncall@example.com"]',
+}
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a terraform command ended."""
+
+    ok: bool
+    output: str
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One planned resource instance. `unknown` are the attributes that only apply can tell."""
+
+    address: str
+    type: str
+    values: Json
+    unknown: frozenset[str]
+
+
+class Plan:
+    """What an environment would create in an empty account."""
+
+    def __init__(self, value: Json) -> None:
+        self.value = value
+
+    @cached_property
+    def resources(self) -> tuple[Resource, ...]:
+        """Every resource that would be created."""
+        found = []
+        for change in self.value["resource_changes"]:
+            if change["mode"] == "managed" and change["change"]["actions"] == ["create"]:
+                unknown = frozenset(name for name, what in change["change"]["after_unknown"].items() if what)
+                found.append(Resource(change["address"], change["type"], change["change"]["after"], unknown))
+        return tuple(found)
+
+    def of(self, kind: str) -> tuple[Resource, ...]:
+        """All resources of a type; fails where there is none, or a loop over them would prove nothing."""
+        found = tuple(resource for resource in self.resources if resource.type == kind)
+        assert found, f"the plan has no {kind}"
+        return found
+
+    @cached_property
+    def policies(self) -> tuple[tuple[Resource, str, Json], ...]:
+        """Every policy document that is known: (resource, attribute, document)."""
+        found = []
+        for resource in self.resources:
+            for attribute in ("policy", "assume_role_policy", "access_policy"):
+                text = resource.values.get(attribute)
+                if isinstance(text, str) and '"Statement"' in text:
+                    found.append((resource, attribute, json.loads(text)))
+        return tuple(found)
+
+    def statements(self, attribute: str = "policy") -> Iterator[tuple[Resource, Json]]:
+        """Statements of every known document."""
+        for resource, name, document in self.policies:
+            if name == attribute:
+                for statement in document["Statement"]:
+                    yield resource, statement
+
+    def may(self, role: str, action: str, resource: str) -> bool:
+        """Whether the role's own policies allow an action on a resource; conditions are taken to hold."""
+        return any(
+            statement["Effect"] == "Allow"
+            and any(fnmatch.fnmatchcase(action, pattern) for pattern in many(statement["Action"]))
+            and any(fnmatch.fnmatchcase(resource, pattern) for pattern in many(statement["Resource"]))
+            for owner, statement in self.statements()
+            if owner.type == "aws_iam_role_policy" and owner.values["role"] == role
+        )
+
+
+def many(value: object) -> list[str]:
+    """IAM writes one as itself and several as a list."""
+    return [value] if isinstance(value, str) else list(value)  # type: ignore[call-overload]
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip where Terraform cannot run, and fail where somebody said that it must."""
+    if os.environ.get(REQUIRE):
+        pytest.fail(f"{REQUIRE} is set, but {reason}")
+    pytest.skip(f"{reason}; set {REQUIRE}=1 to make this a failure")
+
+
+class Workspace:
+    """A copy of the tree, so that neither state nor locks nor providers are written into the project."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if shutil.which("terraform") is None:
+            missing("no terraform on the PATH")
+        (folder / "plugins").mkdir()
+        for name in ("platform.json", "jobs/deftunes/quality/rulesets", "dags", "terraform"):
+            source, target = ROOT / name, folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns(".terraform*", "__pycache__"))
+            elif source.is_file():
+                shutil.copy(source, target)
+        for environment in ENVIRONMENTS:
+            override = self.environment(environment) / "backend_override.tf"
+            override.write_text('terraform {\n  backend "local" {}\n}\n', encoding="utf-8")
+        first = self.run(self.module(MODULES[0]), "init", "-input=false")
+        if not first.ok:
+            missing(f"the provider hashicorp/aws cannot be installed: {first.output.strip()[-300:]}")
+
+    def module(self, name: str) -> Path:
+        """The folder of a module."""
+        return self.folder / "terraform" / "modules" / name
+
+    def environment(self, name: str) -> Path:
+        """The folder of an environment."""
+        return self.folder / "terraform" / "environments" / name
+
+    @property
+    def bootstrap(self) -> Path:
+        """The folder of the bootstrap configuration."""
+        return self.folder / "terraform" / "bootstrap"
+
+    def run(self, folder: Path, command: str, *arguments: str) -> Outcome:
+        """One terraform command in one folder."""
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TF_VAR_")},
+            "CHECKPOINT_DISABLE": "1",
+            "TF_IN_AUTOMATION": "1",
+            "TF_PLUGIN_CACHE_DIR": str(self.folder / "plugins"),
+        }
+        done = subprocess.run(
+            ["terraform", command, *([] if command == "show" else ["-no-color"]), *arguments],
+            cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        return Outcome(done.returncode == 0, done.stdout if command == "show" else done.stdout + done.stderr)
+
+    @cached_property
+    def tested(self) -> dict[str, Outcome]:
+        """`terraform test` of every module and of bootstrap, two at a time: each start costs seconds of CPU."""
+        folders = {**{name: self.module(name) for name in MODULES}, "bootstrap": self.bootstrap}
+        for folder in folders.values():  # one after the other: they share the plugin cache
+            made = self.run(folder, "init", "-input=false")
+            assert made.ok, made.output
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = pool.map(lambda folder: self.run(folder, "test"), folders.values())
+            return dict(zip(folders, outcomes, strict=True))
+
+    @cached_property
+    def plans(self) -> dict[str, Plan]:
+        """The plan of each environment, validated first."""
+        for name in ENVIRONMENTS:
+            for command, arguments in (("init", ["-input=false"]), ("validate", [])):
+                done = self.run(self.environment(name), command, *arguments)
+                assert done.ok, f"{command} of {name}: {done.output}"
+        with ThreadPoolExecutor(2) as pool:
+            return dict(zip(ENVIRONMENTS, pool.map(self._plan, ENVIRONMENTS), strict=True))
+
+    def _plan(self, name: str) -> Plan:
+        folder = self.environment(name)
+        values = [f"-var={variable}={value}" for variable, value in VARIABLES.items()]
+        planned = self.run(folder, "plan", "-input=false", "-out=plan.bin", *values)
+        assert planned.ok, planned.output
+        shown = self.run(folder, "show", "-json", "plan.bin")
+        assert shown.ok, shown.output
+        return Plan(json.loads(shown.output))
