@@ -14,7 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name every Spark read
 
 from deftunes import layout
 from deftunes.quality.evaluate import failed_rules
-from deftunes.transform.frames import Judgement, accepted_records, kept, reason_if, reasons, rejected_records
+from deftunes.transform.frames import Judgement, accepted_records, reason_if, reasons, rejected_records
 from deftunes.transform.schema import SONGS
 
 if TYPE_CHECKING:
@@ -52,17 +52,11 @@ def judge(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules
     songs = landed[0]
     for more in landed[1:]:
         songs = songs.unionByName(more)
-    by_key = Window.partitionBy("track_id")
-    # Kept as landed: the types are those of the source, and a rejected record is shown as it was.
-    landed_rows = kept(
-        songs.withColumn("newest", F.max("place").over(by_key))
-        .where(F.col("track_id").isNull() | (F.col("place") == F.col("newest")))
-        .dropDuplicates([*_TYPES])
-        .withColumn("twins", F.when(F.col("track_id").isNotNull(), F.count("*").over(by_key)).otherwise(1))
-        .drop("place", "newest")
-    )
-    typed = landed_rows.withColumn("landed", F.struct(*_TYPES)).withColumns(
-        {name: F.col(name).cast(type_) for name, type_ in _TYPES.items()}
+    # Types stay those of the source until here, so that a rejected record is shown as it was landed.
+    typed = (
+        _one_per_key(songs)
+        .withColumn("landed", F.struct(*_TYPES))
+        .withColumns({name: F.col(name).cast(type_) for name, type_ in _TYPES.items()})
     )
     judged = failed_rules(typed, rules.row_rules(_TYPES), "failed")
     problems = reasons(*(_type_problem(name, type_) for name, type_ in _TYPES.items()))
@@ -84,6 +78,26 @@ def judge(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules
         rejected_count=counts["rejected"],
         conflicts=counts["conflicts"],
     )
+
+
+def _one_per_key(songs: "DataFrame") -> "DataFrame":
+    """The newest landing's rows of each track, identical ones collapsed; `twins`: how many different ones are left.
+
+    Nearly all keys come once: only the others are sorted out, so that a million songs are not shuffled for a few.
+    """
+    keys = songs.groupBy("track_id").count().where((F.col("count") > 1) & F.col("track_id").isNotNull())
+    several = F.broadcast(keys.select("track_id"))
+    by_key = Window.partitionBy("track_id")
+    sorted_out = (
+        songs.join(several, "track_id", "left_semi")
+        .withColumn("newest", F.max("place").over(by_key))
+        .where(F.col("place") == F.col("newest"))
+        .dropDuplicates([*_TYPES])
+        .withColumn("twins", F.count("*").over(by_key))
+        .drop("newest")
+    )
+    once = songs.join(several, "track_id", "left_anti").withColumn("twins", F.lit(1))
+    return once.unionByName(sorted_out).drop("place")
 
 
 def live_keys(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]") -> "DataFrame | None":
