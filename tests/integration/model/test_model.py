@@ -28,7 +28,7 @@ def end(stack: "Stack", tmp_path_factory: pytest.TempPathFactory) -> WarehouseEn
 def test_any_history_ends_in_the_gold_of_its_silver(end: WarehouseEnd, seed: int) -> None:
     chance = random.Random(seed)
     history = _History(chance)
-    for step in range(9):
+    for step in range(7):
         change = history.step(end, step)
         end.load()
         if chance.random() < 0.3:

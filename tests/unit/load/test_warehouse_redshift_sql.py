@@ -1,0 +1,71 @@
+"""The book-keeping speaks SQL that Redshift understands too."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+
+import pytest
+import sqlglot
+
+from deftunes import control
+from deftunes.adapters.warehouse import Dialect, Row, open_warehouse
+from deftunes.entities import Entity
+from deftunes.errors import BadUsageError
+from deftunes.interval import Interval
+from deftunes.load.changes import Changes
+from deftunes.load.external import note_changes
+from deftunes.model.scope import note_scope
+
+
+class Recorder:
+    """A session that answers every question with one row and keeps what it was asked."""
+
+    dialect = Dialect.REDSHIFT
+
+    def __init__(self, answer: Row) -> None:
+        self.answer = answer
+        self.statements: list[str] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        yield
+
+    def run(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        assert sql.count("%s") == len(parameters)
+        self.statements.append(sql.replace("%s", "'2025-01-01'"))
+        return [self.answer]
+
+
+CHANGES = Changes(
+    2, "b", everything=False, batches=frozenset({"a", "b"}), days=frozenset({date(2025, 1, 1)}),
+    instants=frozenset({datetime(2025, 1, 1, tzinfo=UTC)}),
+)  # fmt: skip
+
+
+def test_every_statement_parses_as_redshift() -> None:
+    session = Recorder((0,))
+    control.prepare(session)  # type: ignore[arg-type]
+    for entity in Entity:
+        note_changes(session, entity, CHANGES)  # type: ignore[arg-type]
+    session.answer = ("2025-01-03",)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("deftunes.model.scope._gold_is_there", lambda _: True)
+        scope = note_scope(session, Interval(date(2025, 1, 1), date(2025, 1, 2)), everything=False)  # type: ignore[arg-type]
+    assert scope.days == (date(2025, 1, 1), date(2025, 1, 3))
+    control.forget(session, project="digest")  # type: ignore[arg-type]
+    assert len(session.statements) > 20
+    for statement in session.statements:
+        assert sqlglot.parse(statement, dialect="redshift", error_level=sqlglot.ErrorLevel.RAISE)
+        assert not any(word in statement for word in ("for update", "advisory", "analyze", "to_regclass"))
+
+
+def test_an_address_without_a_database_is_bad_usage() -> None:
+    with pytest.raises(BadUsageError, match="redshift://user:password@host:5439/database") as refused:
+        open_warehouse("redshift://user:secret@host:5439")
+    assert "secret" not in str(refused.value)
+
+
+def test_the_password_reaches_dbt_unquoted() -> None:
+    environment = open_warehouse("redshift://user:p%40ss@host/db").dbt_environment()
+    assert environment["DBT_ENV_SECRET_WAREHOUSE_PASSWORD"] == "p@ss"
+    assert environment["DEFTUNES_WAREHOUSE_PORT"] == "5439"
