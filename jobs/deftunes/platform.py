@@ -5,6 +5,7 @@ that need them, so that `deftunes --help` and `query` stay quick and an image ne
 """
 
 from functools import cached_property
+from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from deftunes.entities import Entity
@@ -89,7 +90,8 @@ class Platform:
 
     def rules(self, entity: Entity) -> Ruleset:
         """The rules of an entity with today's thresholds."""
-        return load_ruleset(entity, max_price=self.settings.max_price)
+        # 2, 2.0 and 2.00 are one threshold, and DQDL knows no exponents.
+        return load_ruleset(entity, max_price=f"{self.settings.max_price.normalize():f}")
 
     def open_spark(self) -> "SparkSession":
         """The Spark session, for stages that need it only sometimes."""
