@@ -4,6 +4,10 @@ locals {
   platform = jsondecode(file("${local.root}/platform.json"))
   secrets  = merge(module.source.secrets, { warehouse_dsn = module.serving.dsn_secret })
 
+  # Tasks may connect to what they need: AWS, PostgreSQL, Redshift, and the API wherever it listens.
+  api_port     = tonumber(try(regex("^https?://[^/:]+:([0-9]+)", var.api_url)[0], startswith(var.api_url, "http:") ? 80 : 443))
+  egress_ports = setunion([443, 5432, 5439, local.api_port], var.egress_ports)
+
   # Each setting once, for containers and Glue jobs alike: rules and thresholds must not differ between them.
   settings = {
     AWS_REGION                = var.region
@@ -26,9 +30,10 @@ locals {
 module "network" {
   source = "../../modules/network"
 
-  name         = local.platform.name
-  nat_per_zone = false
-  kms_key_arn  = module.lake.kms_key_arn
+  name              = local.platform.name
+  nat_per_zone      = false
+  task_egress_ports = local.egress_ports
+  kms_key_arn       = module.lake.kms_key_arn
 }
 
 ##### Landing and transform
@@ -163,7 +168,7 @@ module "orchestration" {
     release         = var.release
     subnets         = join(",", module.network.private_subnet_ids)
     security_groups = module.network.tasks_security_group_id
-    batch_queue     = ""
+    batch_queue     = module.extract_job.batch_queue
   }
 
   jobs = {

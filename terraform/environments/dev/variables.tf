@@ -39,3 +39,9 @@ variable "trial_catalogue" {
   type        = bool
   default     = true
 }
+
+variable "egress_ports" {
+  description = "Ports that tasks must reach beside the usual ones, such as a catalogue's that is not 5432."
+  type        = set(number)
+  default     = []
+}

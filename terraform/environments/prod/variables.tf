@@ -42,3 +42,9 @@ variable "existing_network" {
   })
   default = null
 }
+
+variable "egress_ports" {
+  description = "Ports that tasks must reach beside the usual ones, such as a catalogue's that is not 5432."
+  type        = set(number)
+  default     = []
+}

@@ -219,12 +219,12 @@ locals {
         }
       },
       {
-        Sid       = "AlarmsToTopic"
+        # To publish to the encrypted topic. No condition: EventBridge fills none in.
+        Sid       = "AlertsToTopic"
         Effect    = "Allow"
         Principal = { Service = ["cloudwatch.amazonaws.com", "events.amazonaws.com"] }
         Resource  = "*"
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
       },
     ]
   }

@@ -54,7 +54,7 @@ resource "aws_mwaa_environment" "this" {
       "core.default_timezone"            = "utc"
       "core.dags_are_paused_at_creation" = "True" # a person unpauses, and with that begins the backfill
     },
-    { for name, value in var.dag_settings : "deftunes.${name}" => value },
+    { for name, value in var.dag_settings : "deftunes.${name}" => value if value != null },
   )
 
   network_configuration {

@@ -51,7 +51,7 @@ variable "platform_file" {
 }
 
 variable "dag_settings" {
-  description = "What the DAGs read from section [deftunes] of Airflow's configuration. Nothing secret."
+  description = "What the DAGs read from section [deftunes] of Airflow's configuration; null leaves one out. Nothing secret."
   type        = map(string)
 
   validation {

@@ -90,7 +90,8 @@ resource "aws_iam_role" "warehouse" {
       Effect    = "Allow"
       Action    = ["sts:AssumeRole"]
       Principal = { Service = ["redshift.amazonaws.com", "redshift-serverless.amazonaws.com"] }
-      Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      # Redshift names the user it acts for, and no source account.
+      Condition = { StringLike = { "sts:ExternalId" = "arn:${local.partition}:redshift:${local.region}:${local.account}:dbuser:*" } }
     }]
   })
 }

@@ -26,6 +26,11 @@ run "logs_end_and_failure_delay_and_rejection_are_told" {
   }
 
   assert {
+    condition     = length([for s in jsondecode(aws_sns_topic_policy.this.policy).Statement : s if s.Principal.Service == "events.amazonaws.com" && !contains(keys(s), "Condition")]) == 1
+    error_message = "EventBridge must be allowed without a condition: it fills none in, and its events would be dropped in silence."
+  }
+
+  assert {
     condition     = toset(output.alerts) == toset(["failed-task", "failed-job", "freshness", "quarantine"])
     error_message = "Four alerts: failed-task, failed-job, freshness, quarantine."
   }
