@@ -1,5 +1,6 @@
 """Terraform as a whole: format, validity, each module's own tests, the scanner, and the conventions of the tree."""
 
+import fnmatch
 import json
 import os
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.terraform import ENVIRONMENTS, MODULES, ROOT, TERRAFORM, Plan, Workspace, missing
+from support.terraform import ENVIRONMENTS, MODULES, PRIVATE, ROOT, TERRAFORM, Plan, Workspace, missing
 
 FILES = {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md"}
 SKIP = re.compile(r"#\s*checkov:skip=(?P<check>\w+)(?P<reason>.*)")
@@ -20,6 +21,11 @@ def tree(*suffixes: str) -> list[Path]:
     found = [path for path in TERRAFORM.rglob("*") if path.suffix in suffixes and ".terraform" not in path.parts]
     assert found
     return found
+
+
+def files_in(folder: Path) -> set[str]:
+    names = {path.name for path in folder.iterdir()}
+    return {name for name in names if not any(fnmatch.fnmatchcase(name, pattern) for pattern in PRIVATE)}
 
 
 def test_the_format_is_terraforms(terraform: Workspace) -> None:
@@ -50,15 +56,14 @@ def test_there_are_ten_modules() -> None:
 
 @pytest.mark.parametrize("folder", [*(f"modules/{name}" for name in MODULES), "bootstrap"])
 def test_a_module_is_five_files_and_its_tests(folder: str) -> None:
-    found = {path.name for path in (TERRAFORM / folder).iterdir() if not path.name.startswith(".")}
-    assert found == {*FILES, "tests"}
+    assert files_in(TERRAFORM / folder) == {*FILES, "tests"}
     assert list((TERRAFORM / folder / "tests").glob("*.tftest.hcl"))
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_is_values_and_module_calls(name: str) -> None:
     folder = TERRAFORM / "environments" / name
-    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == FILES
+    assert files_in(folder) == FILES
     blocks = set(re.findall(r"^(\w+)\b.*\{$", (folder / "main.tf").read_text("utf-8"), re.MULTILINE))
     assert blocks == {"locals", "module"}
 

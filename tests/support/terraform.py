@@ -20,6 +20,8 @@ ENVIRONMENTS = ("dev", "prod")
 MODULES = tuple(sorted(path.name for path in (TERRAFORM / "modules").iterdir() if (path / "main.tf").is_file()))
 PLATFORM: dict[str, Any] = json.loads((ROOT / "platform.json").read_text("utf-8"))
 REQUIRE = "DEFTUNES_REQUIRE_TERRAFORM"
+# What a person keeps in the tree beside it: providers, values, state. No test may depend on it.
+PRIVATE = (".terraform*", "*.tfvars", "*.tfstate*", "*.tfplan")
 # The account that the plans are made for: the number of AWS's own examples.
 ACCOUNT, REGION = "123456789012", "us-east-1"
 VARIABLES = {
@@ -126,7 +128,7 @@ class Workspace:
             source, target = ROOT / name, folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns(".terraform*", "__pycache__"))
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns(*PRIVATE, "__pycache__"))
             elif source.is_file():
                 shutil.copy(source, target)
         for environment in ENVIRONMENTS:
