@@ -72,7 +72,7 @@ def test_a_glue_jobs_arguments_become_the_clis(task: str) -> None:
 def test_environment_keys_are_settings_and_not_secret(task: str) -> None:
     names = {**TASKS, **JOBS}[task]["environment"]
     assert names == sorted(set(names))
-    assert {"DEFTUNES_EMBEDDED", "DEFTUNES_HOME", "DEFTUNES_LAKE"} <= set(names) <= VARIABLES
+    assert {"AWS_REGION", "DEFTUNES_EMBEDDED", "DEFTUNES_HOME", "DEFTUNES_LAKE"} <= set(names) <= VARIABLES
     assert not [name for name in names if name.startswith("DEFTUNES_") and is_secret(name)]
 
 
