@@ -62,7 +62,10 @@ class Platform:
         from deftunes.adapters.jars import classpath  # noqa: PLC0415
         from deftunes.adapters.java import java_home  # noqa: PLC0415
         from deftunes.adapters.spark import open_spark  # noqa: PLC0415
+        from deftunes.quality.evaluate import preload  # noqa: PLC0415
 
+        # Our side has nothing to do while the JVM starts, so it does its own slow import.
+        Thread(target=preload, daemon=True).start()
         if self.settings.spark_provided:
             return open_spark(self.settings, (), None)
         return open_spark(self.settings, classpath(), java_home(self.settings.java_home))

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name every Spark read
 
 from deftunes import layout
 from deftunes.quality.evaluate import failed_rules
-from deftunes.transform.frames import Judgement, accepted_records, reason_if, reasons, rejected_records
+from deftunes.transform.frames import Judgement, accepted_records, kept, reason_if, reasons, rejected_records
 from deftunes.transform.schema import SONGS
 
 if TYPE_CHECKING:
@@ -52,18 +52,17 @@ def judge(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules
     songs = landed[0]
     for more in landed[1:]:
         songs = songs.unionByName(more)
-    # Types stay those of the source until here, so that a rejected record is shown as it was landed.
-    typed = (
-        _one_per_key(songs)
-        .withColumn("landed", F.struct(*_TYPES))
-        .withColumns({name: F.col(name).cast(type_) for name, type_ in _TYPES.items()})
+    one_per_key = _one_per_key(songs)
+    # What the source declares as text may be no number: its text is kept beside, to say so and to show it.
+    texts = [name for name, type_ in one_per_key.dtypes if type_ == "string" and _TYPES.get(name, type_) != type_]
+    typed = one_per_key.withColumns({f"{name}_as_landed": F.col(name) for name in texts}).withColumns(
+        {name: F.col(name).cast(type_) for name, type_ in _TYPES.items()}
     )
     judged = failed_rules(typed, rules.row_rules(_TYPES), "failed")
-    problems = reasons(*(_type_problem(name, type_) for name, type_ in _TYPES.items()))
     conflict = reason_if(F.col("twins") > 1, "several different records under one track_id")
-    songs = judged.withColumn("reasons", reasons(problems, F.col("failed"), conflict)).withColumn(
-        "record", F.to_json("landed", {"ignoreNullFields": "false"})
-    )
+    problems = reasons(*(_type_problem(name) for name in texts), F.col("failed"), conflict)
+    # Kept before anything is derived from it: Spark would write the rules' expressions out again in each place.
+    songs = kept(judged.withColumn("reasons", problems)).withColumn("record", _record(texts))
     accepted = F.size("reasons") == 0
     counts = songs.agg(
         F.count("*").alias("received"),
@@ -148,7 +147,13 @@ def _is_keys(key: str) -> bool:
     return key.rpartition("/")[2].startswith(_KEYS)
 
 
-def _type_problem(name: str, type_: str) -> "Column":
-    """A value that is there but cannot be cast exactly, whatever type the source declares for the column."""
-    lost = F.col(f"landed.{name}").isNotNull() & F.col(name).isNull()
-    return reason_if(lost, f"{name}: expected {type_}")
+def _type_problem(name: str) -> "Column":
+    """A text that is there but is no value of the column's type."""
+    lost = F.col(f"{name}_as_landed").isNotNull() & F.col(name).isNull()
+    return reason_if(lost, f"{name}: expected {_TYPES[name]}, got text")
+
+
+def _record(texts: "Sequence[str]") -> "Column":
+    """The song as landed, as JSON."""
+    fields = (F.col(f"{name}_as_landed" if name in texts else name).alias(name) for name in _TYPES)
+    return F.to_json(F.struct(*fields), {"ignoreNullFields": "false"})

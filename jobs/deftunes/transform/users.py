@@ -58,7 +58,7 @@ def judge(spark: "SparkSession", lake: "Lake", receipt: "Receipt", rules: "Rules
     twins = F.when(F.col("user_id").isNotNull(), F.count("*").over(Window.partitionBy("user_id"))).otherwise(1)
     users = failed_rules(kept(users.withColumn("twins", twins)), rules.row_rules(_COLUMNS), "failed")
     conflict = reason_if(F.col("twins") > 1, "several different records under one user_id")
-    users = users.withColumn("reasons", reasons(F.col("problems"), F.col("failed"), conflict))
+    users = kept(users.withColumn("reasons", reasons(F.col("problems"), F.col("failed"), conflict)))
     accepted = F.size("reasons") == 0
     counts = users.agg(
         F.count("*").alias("received"),
