@@ -33,7 +33,7 @@ down: setup ## Stop the embedded parts; their data stays in .deftunes
 ##### Develop
 
 .PHONY: test
-test: lint ## Lint, types and all tests but those that need Docker or many minutes, fast ones first
+test: lint $(VENV)/.checkov ## Lint, types and all tests but those that need Docker or many minutes, fast ones first
 	$(PYTEST) -m "not docker and not scale"
 
 .PHONY: test-unit
@@ -58,6 +58,8 @@ lock: ## Pin every package anew (needs uv), to be reviewed like code
 	@command -v uv >/dev/null || { echo "make lock needs uv: python -m pip install uv" >&2; exit 1; }
 	$(LOCK) --all-extras --output-file requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --output-file requirements-build.txt requirements-build.in
+	$(LOCK) --output-file terraform/requirements-checkov.txt terraform/requirements-checkov.in
+	$(LOCK) --constraints requirements.txt --output-file terraform/requirements-glue.txt terraform/requirements-glue.in
 
 LOCK := uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links
@@ -100,4 +102,10 @@ $(VENV)/.project: pyproject.toml $(VENV)/.packages
 $(VENV)/.jars: jobs/deftunes/adapters/jars.txt $(VENV)/.project
 	@echo "fetching the jars into ~/.m2"
 	$(BIN)/python -m deftunes.adapters.jars
+	@touch $@
+
+# The scanner of Terraform pins what the platform pins otherwise, so it lives by itself.
+$(VENV)/.checkov: terraform/requirements-checkov.txt $(VENV)/bin/python
+	$(BIN)/python -m venv $(VENV)/checkov
+	$(VENV)/checkov/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
 	@touch $@

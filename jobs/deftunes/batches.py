@@ -117,9 +117,14 @@ def plan_batch(lake: "Lake", refs: Refs, entity: Entity, interval: Interval, day
     )
     shared = frozenset(date.fromisoformat(day) for unit in pending for day in markers[unit].get("shares", ()))
     parent = held.batch_id if held else None
-    digests = sorted((unit, receipt.digest) for unit, receipt in landings.items())
-    batch_id = hashlib.sha256(json.dumps([entity, str(interval), digests, rules, parent]).encode()).hexdigest()[:16]
+    batch_id = identity(entity, interval, landings, rules, parent)
     return Batch(entity, batch_id, interval, landings, pending, shared, rules, refs.main, held)
+
+
+def identity(entity: Entity, interval: Interval, landings: dict[str, Receipt], rules: str, parent: str | None) -> str:
+    """The id of the batch that brings these landings under these rules to a `main` whose newest batch is `parent`."""
+    digests = sorted((unit, receipt.digest) for unit, receipt in landings.items())
+    return hashlib.sha256(json.dumps([entity, str(interval), digests, rules, parent]).encode()).hexdigest()[:16]
 
 
 def complete_head(refs: Refs, batch: Batch) -> int | None:

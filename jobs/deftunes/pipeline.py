@@ -286,7 +286,7 @@ def _publish_or_bring(platform: "Platform", batch: "Batch", scope: Scope) -> Ite
     try:
         yield Outcome(Stage.PUBLISH, batch.entity, publish(platform, batch))
     except NotAuditedError as error:
-        if not was_overtaken(platform.lake, platform.catalog, batch):
+        if not was_overtaken(platform.catalog, batch):
             raise DeftunesError(str(error)) from error
         yield from bring(platform, batch.entity, scope)
 

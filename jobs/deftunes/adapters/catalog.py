@@ -92,7 +92,7 @@ def batch_id_of(snapshot: "Snapshot") -> str | None:
 
 
 def fast_forward_main(table: Table, branch: str, *, base: int | None, head: int) -> None:
-    """Move `main` from `base` to `head` of `branch`, which descends from it, and drop the branch: one commit.
+    """Move `main` from `base` to `head` of `branch`, which descends from it: one commit.
 
     Raises:
         RetriableError: `main` or the branch is not (any more) where it was when the batch was audited.

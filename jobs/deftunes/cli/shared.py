@@ -105,7 +105,18 @@ def refuse_usage(message: str) -> None:
 
 
 def _sentence(line: dict[str, Any]) -> str:
-    shown = ("rows", "written", "received", "rejected", "quarantined", "batch_id", "nothing_new", "changed", "notes")
+    shown = (
+        "rows",
+        "written",
+        "received",
+        "rejected",
+        "quarantined",
+        "batch_id",
+        "nothing_new",
+        "changed",
+        "unknown_fields",
+        "notes",
+    )
     facts = []
     for name in shown:
         value = line.get(name)

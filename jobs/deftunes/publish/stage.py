@@ -3,25 +3,29 @@
     settle main's newest batch -> move main (expects main where the batch began) -> settle this one
 
 To settle a batch is what follows from its being on main: records it accepted leave quarantine, markers say which
-landings main holds. It is idempotent and done again by the next run if this one dies in between.
+landings main holds, branches that can never be published go. It is idempotent, and done again by the next run if this
+one dies in between.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from deftunes import layout
-from deftunes.adapters.catalog import Refs, drop_stale_branches, fast_forward_main, silver_table
-from deftunes.batches import Batch, Manifest, held_manifest, is_marked, write_markers
+from deftunes.adapters.catalog import Refs, batch_id_of, drop_stale_branches, fast_forward_main, silver_table
+from deftunes.batches import Batch, Manifest, held_manifest, identity, is_marked, write_markers
 from deftunes.entities import Entity
 from deftunes.errors import RetriableError
 from deftunes.failpoints import Failpoint, reach
 from deftunes.quality import quarantine
-from deftunes.quality.stage import audited_snapshot
+from deftunes.quality.stage import audited_snapshot, has_passed
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
     from deftunes.adapters.lake import Lake
+
+_REMEMBERED = 20  # snapshots of main that a batch may have been planned on and still be told from one never audited
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +67,25 @@ def publish(lake: "Lake", catalog: "Catalog", batch: Batch) -> Published:
             raise
     reach(Failpoint.PUBLISH_AFTER_MAIN)
     settle(lake, catalog, batch.entity)
-    drop_stale_branches(catalog, batch.entity, batch.branch)
     return Published(batch.entity, batch.id, head)
 
 
-def was_overtaken(lake: "Lake", catalog: "Catalog", batch: Batch) -> bool:
-    """Whether a branch of this interval and these rules exists that began at an older `main`."""
+def was_overtaken(catalog: "Catalog", batch: Batch) -> bool:
+    """Whether the same landings passed under the same rules, on what `main` held a few batches ago."""
     refs = Refs(silver_table(catalog, batch.entity))
-    found = (lake.get_json(layout.batch_key(batch.entity, layout.batch_of_branch(name))) for name in refs.branches())
-    manifests = [Manifest.from_json(value) for value in found if value]
-    return any((manifest.interval, manifest.rules) == (batch.interval, batch.rules) for manifest in manifests)
+    before = islice(refs.ancestors(refs.main), _REMEMBERED)
+    parents = {batch_id_of(snapshot) for snapshot in before} | {None}
+    earlier = {identity(batch.entity, batch.interval, batch.landings, batch.rules, parent) for parent in parents}
+    return any(has_passed(catalog, batch.entity, batch_id) for batch_id in earlier - {batch.id})
 
 
 def settle(lake: "Lake", catalog: "Catalog", entity: Entity) -> None:
     """Finish what follows from main's newest batch being published."""
     manifest: Manifest | None = held_manifest(lake, Refs(silver_table(catalog, entity)), entity)
-    if manifest is None or is_marked(lake, manifest):
+    if manifest is None:
         return
-    quarantine.release(catalog, entity, manifest.released)
-    reach(Failpoint.PUBLISH_AFTER_RELEASE)
-    write_markers(lake, manifest)
+    if not is_marked(lake, manifest):
+        quarantine.release(catalog, entity, manifest.released)
+        reach(Failpoint.PUBLISH_AFTER_RELEASE)
+        write_markers(lake, manifest)
+    drop_stale_branches(catalog, entity, layout.branch(manifest.batch_id))

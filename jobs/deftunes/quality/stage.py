@@ -94,6 +94,13 @@ def audited_snapshot(catalog: "Catalog", batch: Batch) -> int | None:
     return head if passed else None
 
 
+def has_passed(catalog: "Catalog", entity: Entity, batch_id: str) -> bool:
+    """Whether an audit of this batch is on record and passed, whatever became of its branch."""
+    results = silver_table(catalog, layout.QUALITY_RESULTS)
+    verdicts = _verdicts(results, entity, batch_id) if results else []
+    return bool(verdicts) and all(row["passed"] for row in verdicts)
+
+
 def _judge(spark: "SparkSession", batch: Batch, head: int, rules: "Ruleset") -> "tuple[list[RuleOutcome], int]":
     from pyspark.sql import functions as F  # noqa: N812, PLC0415 - publish reads verdicts without Spark
 
