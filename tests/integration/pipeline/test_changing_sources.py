@@ -1,0 +1,277 @@
+"""What becomes of silver and gold when a source changes its mind, breaks, or is judged by other rules.
+
+One history for all tests, each with days (sessions, users) of its own.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+
+from deftunes import layout
+from deftunes.adapters.catalog import silver_table
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.pipeline import ExtractOptions, PipelineName
+from deftunes.transform import schema, sessions
+from support.api import Reply
+from support.gold import assert_gold
+from support.pipeline import DAY, OPENING, Rig, new_rig
+from support.shop import Shop, open_shop, session_id, user_id
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from support.stack import Stack
+
+API = PipelineName.API
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with open_shop() as shop:
+        shop.user(1)
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def rig(stack: "Stack", spark: "SparkSession", shop: Shop) -> Rig:
+    # So few records shrink by a half at once.
+    return new_rig(stack, spark, shop.url, songs=40, look_back=0, max_shrink=1.0)
+
+
+def at(day: int, time: str = "12:00:00") -> str:
+    return f"{OPENING + day * DAY}T{time}Z"
+
+
+def days_of(rig: Rig, number: int) -> list[timedelta]:
+    """The day, since the opening, of each item that silver has of a session."""
+    rows = [row for row in rig.silver("sessions") if row["session_id"] == session_id(number)]
+    return [row["session_start_time"].date() - OPENING for row in rows]
+
+
+def assert_gold_of_silver(rig: Rig) -> None:
+    with rig.platform() as platform:
+        assert_gold(platform.warehouse, {entity: rig.silver(entity) for entity in Entity})
+
+
+def test_a_session_that_moves_is_in_one_day_and_in_gold_once(rig: Rig, shop: Shop) -> None:
+    shop.sell(1, at(1), 0.99, 0.99)
+    shop.sell(2, at(1), 1.29)
+    rig.run((1, 3), API)
+    shop.later()
+    shop.sell(1, at(2, "00:00:00"), 0.99, 0.99)
+    rig.run((2, 3), API)  # nobody asks for the day that it left
+    assert days_of(rig, 1) == [2 * DAY] * 2
+    assert_gold_of_silver(rig)
+    rig.to_silver((1, 2), API)  # the day that it left, now without it
+    assert days_of(rig, 1) == [2 * DAY] * 2
+    shop.later()
+    shop.sell(1, at(1, "23:59:59.999999"), 0.99)
+    rig.using(look_back=1).to_silver((2, 3), API)
+    assert days_of(rig, 1) == [DAY]
+    assert days_of(rig, 2) == [DAY]
+    shop.later()
+    shop.sell(1, at(2), 0.79)
+    rig.to_silver((2, 3), API)
+    rig.run((1, 2), API)
+    assert days_of(rig, 1) == [2 * DAY]
+    assert_gold_of_silver(rig)
+    fact = f"select price from {layout.SERVING_SCHEMA}.fact_session where session_id = '{session_id(1)}'"
+    assert rig.query(fact) == [(Decimal("0.79"),)]
+
+
+def test_a_moved_session_comes_back_without_its_first_day_being_read(rig: Rig, shop: Shop) -> None:
+    shop.sell(5, at(5), 0.99)
+    rig.to_silver((5, 7), API)
+    shop.later()
+    shop.sell(5, at(6), 0.99)
+    rig.to_silver((6, 7), API)
+    shop.later()
+    shop.sell(5, at(5), 0.99)
+    rig.to_silver((6, 7), API)  # day 6 has lost it; day 5 holds what was landed before
+    assert days_of(rig, 5) == [5 * DAY]
+    rig.to_silver((5, 6), API)
+    assert days_of(rig, 5) == [5 * DAY]
+
+
+def test_a_day_that_becomes_empty_is_empty(rig: Rig, shop: Shop) -> None:
+    shop.sell(8, at(8), 0.99)
+    rig.to_silver((8, 9), API)
+    shop.later()
+    del shop.sessions[8]
+    rig.to_silver((8, 9), API)
+    assert days_of(rig, 8) == []
+
+
+def test_a_look_back_brings_late_sessions_and_changed_likes_of_days_that_were_asked_for(rig: Rig, shop: Shop) -> None:
+    for number, day in ((10, 10), (11, 11), (12, 12)):
+        shop.sell(number, at(day), 0.99)
+    rig.to_silver((11, 12), API)
+    shop.later()
+    shop.sell(13, at(11, "13:00:00"), 0.5)
+    shop.sessions[11]["session_items"][0] |= {"liked": True, "liked_since": at(12)}
+    rig.to_silver((12, 13), API)
+    assert (days_of(rig, 13), days_of(rig, 12)) == ([], [12 * DAY])
+    rig.using(look_back=3).to_silver((12, 13), API)
+    assert days_of(rig, 13) == [11 * DAY]
+    assert days_of(rig, 10) == []  # nobody has asked for it yet
+    (changed,) = [row for row in rig.silver("sessions") if row["session_id"] == session_id(11)]
+    assert (changed["liked"], changed["liked_since"]) == (True, datetime.fromisoformat(at(12)))
+
+
+def test_a_user_who_moves_and_comes_back_has_three_versions(rig: Rig, shop: Shop) -> None:
+    paris = shop.user(20)["user_location"]
+    instants = []
+    for location in (paris, ["52.52437", "13.41053", "Berlin", "DE", "Europe/Berlin"], paris, paris):
+        shop.user(20, user_location=location)
+        instants.append(shop.now)
+        rig.to_silver((20, 21), API)
+        rig.to_silver((0, 1), API)  # an old interval puts no old state on top
+        shop.later(days=1)
+    versions = {
+        row["effective_from"]: row["place_name"] for row in rig.silver("users") if row["user_id"] == user_id(20)
+    }
+    assert sorted(versions.items()) == [(instants[0], "Paris"), (instants[1], "Berlin"), (instants[2], "Paris")]
+
+
+def test_songs_change_go_come_back_and_contradict_each_other(rig: Rig) -> None:
+    catalogue = rig.catalogue
+
+    def silver() -> dict[str, dict[str, Any]]:
+        # Two of the three rows that a day changes may contradict each other here.
+        rig.using(max_rejected=1.0).to_silver((0, 1), PipelineName.SONGS)
+        rows = rig.silver("songs")
+        assert max(Counter(row["track_id"] for row in rows).values()) == 1
+        return {row["track_id"]: row for row in rows}
+
+    before = silver()
+    changed, deleted, doubled = sorted(before)[:3]
+    _execute(catalogue.dsn, f"update deftunes.songs set title = 'Changed' where track_id = '{changed}'")
+    _execute(catalogue.dsn, f"delete from deftunes.songs where track_id = '{deleted}'")
+    _execute(
+        catalogue.dsn,
+        f"create table kept as select * from deftunes.songs where track_id = '{doubled}'; "
+        f"insert into deftunes.songs select * from kept; update deftunes.songs set title = 'Twin' "
+        f"where ctid = (select max(ctid) from deftunes.songs where track_id = '{doubled}')",
+    )
+    now = silver()
+    assert (now[changed]["title"], now[deleted]["is_deleted"]) == ("Changed", True)
+    assert now[doubled] == before[doubled]  # two that contradict each other change nothing
+    assert {key: row for key, row in now.items() if key not in {changed, deleted}} == {
+        key: row for key, row in before.items() if key not in {changed, deleted}
+    }
+    _execute(catalogue.dsn, "delete from deftunes.songs where title = 'Twin'")
+    _execute(
+        catalogue.dsn,
+        f"insert into deftunes.songs select * from kept; update deftunes.songs set track_id = '{deleted}', "
+        f"title = 'Back' where ctid = (select max(ctid) from deftunes.songs where track_id = '{doubled}');",
+    )
+    _execute(catalogue.dsn, "drop table kept")
+    now = silver()
+    assert (now[deleted]["title"], now[deleted]["is_deleted"]) == ("Back", False)
+    assert now[doubled] == before[doubled]
+    snapshots = rig.snapshots()
+    assert silver() == now
+    assert rig.snapshots() == snapshots
+
+
+def test_an_answer_that_shrank_is_refused_until_a_person_accepts_it(rig: Rig, shop: Shop) -> None:
+    for number in range(30, 34):
+        shop.sell(number, at(30), 0.99)
+    rig.to_silver((30, 31), API)
+    before = rig.snapshots(), rig.objects()
+    shop.later()
+    for number in range(31, 34):
+        del shop.sessions[number]
+    careful = rig.using(max_shrink=0.2)
+    with pytest.raises(RefusedError, match="--accept-shrink"):
+        careful.to_silver((30, 31), API)
+    assert (rig.snapshots(), rig.objects()) == before
+    refused = rig.command("extract", "sessions", days=(30, 31))
+    assert (refused.returncode, "--accept-shrink" in refused.stderr) == (3, True)
+    careful.to_silver((30, 31), API, ExtractOptions(accept_shrink=True))
+    assert [days_of(rig, number) for number in (30, 31)] == [[30 * DAY], []]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Reply(status=503), RetriableError),
+        (Reply(b'[{"session_id": "', framing="none"), RetriableError),
+        (Reply(b"<html>"), DeftunesError),
+        (Reply(b'{"error": 1}'), DeftunesError),
+    ],
+    ids=["503", "cut", "html", "an error object"],
+)
+def test_a_source_that_breaks_changes_nothing(rig: Rig, shop: Shop, reply: Reply, error: type[DeftunesError]) -> None:
+    shop.sell(40, at(40), 0.99)
+    rig.to_silver((40, 41), API)
+    before = rig.snapshots(), rig.objects()
+    shop.later()
+    shop.broken = reply
+    try:
+        with pytest.raises(error, match="Nothing was changed"):
+            rig.using(http_budget=0.1).to_silver((40, 41), API)
+    finally:
+        shop.broken = None
+    assert (rig.snapshots(), rig.objects()) == before
+
+
+def test_another_threshold_judges_the_same_landing_again(rig: Rig, shop: Shop) -> None:
+    shop.sell(50, at(50), 0.99, 1.5)
+    rig.to_silver((50, 51), API)
+    landed = rig.objects().keys()
+    strict = rig.using(max_price=Decimal(1), max_rejected=1.0)
+    for _ in range(2):
+        strict.to_silver((50, 51), API)
+        assert len(days_of(rig, 50)) == 1
+        (held,) = [row for row in rig.quarantine() if session_id(50) in row["record"]]
+        assert any("price" in reason for reason in held["reasons"])
+    rig.to_silver((50, 51), API)
+    assert len(days_of(rig, 50)) == 2
+    assert not [row for row in rig.quarantine() if session_id(50) in row["record"]]
+    assert {key for key in rig.objects().keys() - landed if key.startswith("landing/")} == set()
+
+
+def test_a_new_column_is_null_for_the_past_and_rewrites_nothing(
+    rig: Rig, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sell(60, at(60), 0.99)
+    shop.sell(61, at(61), 0.99)
+    rig.run((60, 61), API)
+    files = _data_files(rig)
+    column = schema.Column("campaign", "string", "what brought the buyer here")
+    wider = replace(schema.SESSIONS, columns=(*schema.SESSIONS.columns, column))
+    rows = sessions.silver_rows
+    monkeypatch.setitem(schema.TABLES, Entity.SESSIONS.value, wider)
+    monkeypatch.setattr(
+        sessions, "silver_rows", lambda judged, batch: rows(judged, batch).withColumn("campaign", F.lit("summer"))
+    )
+    rig.run((61, 62), API)
+    assert {row["session_id"]: row["campaign"] for row in rig.silver("sessions")}[session_id(61)] == "summer"
+    assert {row["campaign"] for row in rig.silver("sessions") if row["session_id"] != session_id(61)} == {None}
+    assert files < _data_files(rig)
+    assert len(_data_files(rig) - files) == 1
+    statement = f"select session_id, campaign from {layout.DATABASE}.sessions where campaign is not null"
+    assert rig.query(statement) == [(session_id(61), "summer")]
+    assert_gold_of_silver(rig)
+
+
+def _data_files(rig: Rig) -> set[str]:
+    with rig.platform() as platform:
+        table = silver_table(platform.catalog, "sessions")
+        assert table
+        return {task.file.file_path for task in table.scan().plan_files()}
+
+
+def _execute(dsn: str, statements: str) -> None:
+    with closing(psycopg2.connect(dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(statements)
