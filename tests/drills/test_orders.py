@@ -1,0 +1,68 @@
+"""In whatever way the days come in, and however often: the same gold, row for row, and the source's sum to the cent."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deftunes.pipeline import Stage
+from support.gold import Gold
+from support.pipeline import Rig, assert_same, assert_true, new_rig
+from support.simulator import Simulator, running_simulator
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from support.stack import Stack
+
+# Three months of two days. By the clock everything is settled: the source holds the same all the time.
+FIRST, MIDDLE, LAST, QUARTER = (0, 2), (2, 4), (4, 6), (0, 6)
+CLOCK = "2020-01-20T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with running_simulator(users=30, sessions_per_day=20, clock=CLOCK) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def in_one_go(stack: "Stack", spark: "SparkSession", simulator: Simulator) -> Gold:
+    """The quarter by one command, as the machine on the other side of the world runs it."""
+    rig = new_rig(stack, spark, simulator.url)
+    ended = rig.command("run", "all", days=QUARTER, TZ="Pacific/Auckland")
+    assert ended.returncode == 0, ended.stderr
+    assert_true(rig, simulator, QUARTER)
+    return rig.gold()
+
+
+def test_months_in_another_order_and_one_of_them_three_times(
+    stack: "Stack", spark: "SparkSession", simulator: Simulator, in_one_go: Gold
+) -> None:
+    rig = new_rig(stack, spark, simulator.url)
+    for days in (MIDDLE, FIRST, FIRST, FIRST, LAST):
+        rig.run(days)
+    assert_same(in_one_go, rig.gold())
+    assert_true(rig, simulator, QUARTER)
+    _assert_nothing_new(rig)
+
+
+def test_day_by_day_from_answers_in_other_orders(
+    stack: "Stack", spark: "SparkSession", simulator: Simulator, in_one_go: Gold
+) -> None:
+    rig = new_rig(stack, spark, simulator.url, look_back=1)
+    try:
+        for day in range(*QUARTER):
+            simulator.behaviour(shuffle=day + 1, page_size=13 if day % 2 else None, end_date="exclusive")
+            rig.run((day, day + 1))
+        assert_same(in_one_go, rig.gold())
+        assert_true(rig, simulator, QUARTER)
+    finally:
+        simulator.behaviour()
+
+
+def _assert_nothing_new(rig: Rig) -> None:
+    before = rig.snapshots(), rig.objects(), rig.written_rows()
+    again = rig.run(QUARTER)
+    assert not [outcome for outcome in again if outcome.stage in {Stage.TRANSFORM, Stage.QUALITY}]
+    assert (rig.snapshots(), rig.objects(), rig.written_rows()) == before
