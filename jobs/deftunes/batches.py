@@ -18,7 +18,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Self
 
 from deftunes import layout
-from deftunes.adapters.catalog import Refs, batch_id_of
+from deftunes.adapters.catalog import Refs, batch_id_of, writer_of
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError
 from deftunes.interval import Interval
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _HEAD = "head"
 _THREADS = 16
-_WRITER = "app-id"  # Iceberg notes the Spark application in every summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def complete_head(refs: Refs, batch: Batch) -> int | None:
     else:
         if batch.base is not None:
             return None
-    writers = {snapshot.summary.additional_properties.get(_WRITER) for snapshot in chain if snapshot.summary}
+    writers = set(map(writer_of, chain))
     return head if chain and batch_id_of(chain[0]) == batch.id and len(writers) == 1 else None
 
 

@@ -91,6 +91,11 @@ def batch_id_of(snapshot: "Snapshot") -> str | None:
     return snapshot.summary.additional_properties.get(BATCH_PROPERTY) if snapshot.summary else None
 
 
+def writer_of(snapshot: "Snapshot") -> str | None:
+    """The Spark application that wrote a snapshot, as Iceberg notes it."""
+    return snapshot.summary.additional_properties.get("app-id") if snapshot.summary else None
+
+
 def fast_forward_main(table: Table, branch: str, *, base: int | None, head: int) -> None:
     """Move `main` from `base` to `head` of `branch`, which descends from it: one commit.
 

@@ -14,7 +14,7 @@ from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
 from deftunes import layout
-from deftunes.adapters.catalog import BATCH_PROPERTY
+from deftunes.adapters.catalog import BATCH_PROPERTY, writer_of
 from deftunes.adapters.lake import JsonObject, Lake
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError
@@ -53,9 +53,7 @@ def changes_since(table: Table, loaded: int | None, entity: Entity, lake: Lake) 
         parent = snapshot.parent_snapshot_id
         snapshot = None if parent is None else table.metadata.snapshot_by_id(parent)
     batch_id = next((batch for batch in map(_batch_of, newer) if batch), None)
-    # A compaction moves rows and changes none; any other nameless write is nobody's batch, so nothing is known of it.
-    nameless = any(_batch_of(each) is None and not _is_compaction(each) for each in newer)
-    if snapshot is None or nameless:
+    if snapshot is None or any(_is_nobodys(newer, position) for position in range(len(newer))):
         return Changes(head.snapshot_id, batch_id, everything=True)
     batches = frozenset(batch for batch in map(_batch_of, newer) if batch)
     manifests = [_manifest(lake, entity, batch) for batch in sorted(batches)]
@@ -87,6 +85,19 @@ def new_files(table: Table, changes: Changes) -> Iterator[FileScanTask]:
 
 def _batch_of(snapshot: Snapshot) -> str | None:
     return snapshot.summary.additional_properties.get(BATCH_PROPERTY) if snapshot.summary else None
+
+
+def _is_nobodys(newer: list[Snapshot], position: int) -> bool:
+    """Whether a snapshot belongs to no batch, so that nothing is known of what it changed.
+
+    A compaction moves rows and changes none. A batch of songs is a MERGE, which cannot carry a name, and the named
+    commit that the same writer made right after it: the snapshot before it in `newer`, newest first.
+    """
+    snapshot = newer[position]
+    if _batch_of(snapshot) or _is_compaction(snapshot):
+        return False
+    after = newer[position - 1] if position else None
+    return after is None or _batch_of(after) is None or writer_of(after) != writer_of(snapshot)
 
 
 def _is_compaction(snapshot: Snapshot) -> bool:

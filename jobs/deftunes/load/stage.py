@@ -64,6 +64,8 @@ def load(catalog: Catalog, lake: Lake, warehouse: Warehouse, entity: Entity) -> 
 
 
 def _apply(session: Session, entity: Entity, table: Table, changes: Changes) -> int:
+    if not (changes.everything or changes.batches):
+        return 0  # compactions alone: the same rows in other files
     if session.dialect is Dialect.REDSHIFT:
         return external.note_changes(session, entity, changes)
     postgres.fit_table(session, entity, table)
