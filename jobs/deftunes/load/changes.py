@@ -96,8 +96,8 @@ def _is_nobodys(newer: list[Snapshot], position: int) -> bool:
     snapshot = newer[position]
     if _batch_of(snapshot) or _is_compaction(snapshot):
         return False
-    after = newer[position - 1] if position else None
-    return after is None or _batch_of(after) is None or writer_of(after) != writer_of(snapshot)
+    after, writer = newer[position - 1] if position else None, writer_of(snapshot)
+    return after is None or writer is None or _batch_of(after) is None or writer_of(after) != writer
 
 
 def _is_compaction(snapshot: Snapshot) -> bool:

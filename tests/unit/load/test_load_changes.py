@@ -13,12 +13,14 @@ from deftunes.entities import Entity
 from deftunes.errors import DeftunesError
 from deftunes.load.changes import changes_since
 
+Write = tuple[str | None, Operation] | tuple[str | None, Operation, str]
+
 
 @dataclass
 class FakeTable:
     """A chain of snapshots, oldest first: (batch id or None, operation)."""
 
-    chain: list[tuple[str | None, Operation]]
+    chain: list[Write]
     expired: int = 0  # the oldest ones are gone from the metadata
     metadata: Any = field(init=False)
 
@@ -31,8 +33,9 @@ class FakeTable:
     def snapshot_by_id(self, number: int) -> Snapshot | None:
         if not self.expired < number <= len(self.chain):
             return None
-        batch, operation = self.chain[number - 1]
+        batch, operation, *writer = self.chain[number - 1]
         properties = {"batch_id": batch} if batch else {}
+        properties |= {"app-id": writer[0]} if writer else {}
         return Snapshot(
             snapshot_id=number,
             parent_snapshot_id=number - 1 or None,
@@ -62,7 +65,7 @@ class FakeLake:
 LAKE = FakeLake({"a": ["2025-01-01"], "b": ["2025-01-02", "2025-01-05"], "c": ["2025-01-02"]})
 
 
-def changes(chain: Iterable[tuple[str | None, Operation]], loaded: int | None, expired: int = 0) -> Any:
+def changes(chain: Iterable[Write], loaded: int | None, expired: int = 0) -> Any:
     return changes_since(FakeTable(list(chain), expired), loaded, Entity.SESSIONS, LAKE)  # type: ignore[arg-type]
 
 
@@ -105,6 +108,23 @@ def test_the_batch_is_the_newest_one_under_a_compaction() -> None:
 
 def test_a_nameless_write_brings_everything() -> None:
     assert changes([A, NAMELESS, C], 1).everything
+    assert changes([A, NAMELESS], 1).everything
+
+
+def test_a_merge_belongs_to_the_named_commit_of_its_writer_right_after_it() -> None:
+    merge, named = (None, Operation.OVERWRITE, "app-1"), ("b", Operation.APPEND, "app-1")
+    found = changes([A, merge, named], 1)
+    assert not found.everything
+    assert found.batches == {"b"}
+    assert found.snapshots == {2, 3}
+    assert changes([A, merge, ("b", Operation.APPEND, "app-2")], 1).everything
+    assert changes([A, merge, COMPACTED, named], 1).everything
+
+
+def test_compactions_alone_are_no_batch() -> None:
+    found = changes([A, COMPACTED], 1)
+    assert not found.everything
+    assert not found.batches
 
 
 @pytest.mark.parametrize("loaded", [7, 2])
