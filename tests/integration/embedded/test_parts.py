@@ -31,7 +31,8 @@ RESOLVE = """
 import sys
 from deftunes import embedded
 from deftunes.config import read_settings
-settings = embedded.resolve(read_settings(), {embedded.Part.AWS, embedded.Part.POSTGRES})
+from deftunes.parts import Part
+settings = embedded.resolve(read_settings(), {Part.AWS, Part.POSTGRES})
 print(settings.aws_endpoint_url, settings.songs_dsn.get_secret_value())
 """
 
