@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 from deftunes import layout
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from deftunes.adapters.lake import JsonObject, Lake
 
 _HEAD = "head"
+_REMEMBERED = 20  # snapshots of main that a batch may have been planned on and still be known by
 _THREADS = 16
 
 
@@ -124,6 +126,14 @@ def identity(entity: Entity, interval: Interval, landings: dict[str, Receipt], r
     """The id of the batch that brings these landings under these rules to a `main` whose newest batch is `parent`."""
     digests = sorted((unit, receipt.digest) for unit, receipt in landings.items())
     return hashlib.sha256(json.dumps([entity, str(interval), digests, rules, parent]).encode()).hexdigest()[:16]
+
+
+def earlier_ids(refs: Refs, batch: Batch) -> set[str]:
+    """What the batch was called when it was planned on what `main` held a few batches ago."""
+    before = islice(refs.ancestors(refs.main), _REMEMBERED)
+    parents = {batch_id_of(snapshot) for snapshot in before} | {None}
+    earlier = {identity(batch.entity, batch.interval, batch.landings, batch.rules, parent) for parent in parents}
+    return earlier - {batch.id}
 
 
 def complete_head(refs: Refs, batch: Batch) -> int | None:

@@ -202,8 +202,10 @@ def publish(platform: "Platform", batch: "Batch") -> "Result":
     return move(platform.lake, platform.catalog, batch)
 
 
-def bring(platform: "Platform", entity: Entity, scope: Scope) -> Iterator[Outcome]:
+def bring(platform: "Platform", entity: Entity, scope: Scope, *, until: Stage = Stage.PUBLISH) -> Iterator[Outcome]:
     """Transform, judge and publish what `main` lacks; planned again when another run came first.
+
+    `until` QUALITY leaves the batch on its branch.
 
     Raises:
         RetriableError: other runs came first three times.
@@ -216,7 +218,8 @@ def bring(platform: "Platform", entity: Entity, scope: Scope) -> Iterator[Outcom
         try:
             yield Outcome(Stage.TRANSFORM, entity, transform(platform, batch))
             yield Outcome(Stage.QUALITY, entity, quality(platform, batch))
-            yield Outcome(Stage.PUBLISH, entity, publish(platform, batch))
+            if until is Stage.PUBLISH:
+                yield Outcome(Stage.PUBLISH, entity, publish(platform, batch))
         except RetriableError:
             if last:
                 raise
@@ -274,9 +277,21 @@ def run_stage(
     elif stage is Stage.TRANSFORM:
         yield Outcome(stage, entity, transform(platform, batch))
     elif stage is Stage.QUALITY:
-        yield Outcome(stage, entity, quality(platform, batch))
+        yield from _judge_or_bring(platform, batch, scope)
     else:
         yield from _publish_or_bring(platform, batch, scope)
+
+
+def _judge_or_bring(platform: "Platform", batch: "Batch", scope: Scope) -> Iterator[Outcome]:
+    """Judge; a batch that was written on what `main` held before is written again on what it holds now."""
+    from deftunes.quality.stage import NotWrittenError, was_overtaken  # noqa: PLC0415
+
+    try:
+        yield Outcome(Stage.QUALITY, batch.entity, quality(platform, batch))
+    except NotWrittenError as error:
+        if not was_overtaken(platform.lake, platform.catalog, batch):
+            raise DeftunesError(str(error)) from error
+        yield from bring(platform, batch.entity, scope, until=Stage.QUALITY)
 
 
 def _publish_or_bring(platform: "Platform", batch: "Batch", scope: Scope) -> Iterator[Outcome]:

@@ -130,16 +130,6 @@ def drop_branch(table: Table, branch: str) -> None:
             table.refresh()
 
 
-def drop_stale_branches(catalog: "Catalog", name: str, published: str) -> None:
-    """Drop the branch that was published, and those that never can be: they do not begin at what `main` holds now."""
-    table = silver_table(catalog, name)
-    refs = Refs(table)
-    for branch in refs.branches():
-        descends = any(snapshot.snapshot_id == refs.main for snapshot in refs.ancestors(refs.head(branch)))
-        if table is not None and (branch == published or not descends):
-            drop_branch(table, branch)
-
-
 def _commit(table: Table, updates: tuple[TableUpdate, ...], requirements: tuple[TableRequirement, ...]) -> None:
     try:
         table.catalog.commit_table(table, requirements, updates)

@@ -8,12 +8,11 @@ one dies in between.
 """
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from deftunes import layout
-from deftunes.adapters.catalog import Refs, batch_id_of, drop_stale_branches, fast_forward_main, silver_table
-from deftunes.batches import Batch, Manifest, held_manifest, identity, is_marked, write_markers
+from deftunes.adapters.catalog import Refs, drop_branch, fast_forward_main, silver_table
+from deftunes.batches import Batch, Manifest, earlier_ids, held_manifest, is_marked, write_markers
 from deftunes.entities import Entity
 from deftunes.errors import RetriableError
 from deftunes.failpoints import Failpoint, reach
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
     from deftunes.adapters.lake import Lake
-
-_REMEMBERED = 20  # snapshots of main that a batch may have been planned on and still be told from one never audited
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +69,8 @@ def publish(lake: "Lake", catalog: "Catalog", batch: Batch) -> Published:
 
 def was_overtaken(catalog: "Catalog", batch: Batch) -> bool:
     """Whether the same landings passed under the same rules, on what `main` held a few batches ago."""
-    refs = Refs(silver_table(catalog, batch.entity))
-    before = islice(refs.ancestors(refs.main), _REMEMBERED)
-    parents = {batch_id_of(snapshot) for snapshot in before} | {None}
-    earlier = {identity(batch.entity, batch.interval, batch.landings, batch.rules, parent) for parent in parents}
-    return any(has_passed(catalog, batch.entity, batch_id) for batch_id in earlier - {batch.id})
+    earlier = earlier_ids(Refs(silver_table(catalog, batch.entity)), batch)
+    return any(has_passed(catalog, batch.entity, batch_id) for batch_id in earlier)
 
 
 def settle(lake: "Lake", catalog: "Catalog", entity: Entity) -> None:
@@ -88,4 +82,13 @@ def settle(lake: "Lake", catalog: "Catalog", entity: Entity) -> None:
         quarantine.release(catalog, entity, manifest.released)
         reach(Failpoint.PUBLISH_AFTER_RELEASE)
         write_markers(lake, manifest)
-    drop_stale_branches(catalog, entity, layout.branch(manifest.batch_id))
+    _drop_stale_branches(lake, catalog, manifest)
+
+
+def _drop_stale_branches(lake: "Lake", catalog: "Catalog", newest: Manifest) -> None:
+    """Drop the branch of main's newest batch, and those of batches that were planned on what main held before it."""
+    table = silver_table(catalog, newest.entity)
+    for branch in Refs(table).branches():
+        planned = lake.get_json(layout.batch_key(newest.entity, layout.batch_of_branch(branch)))
+        if table is not None and planned is not None and planned["parent"] != newest.batch_id:
+            drop_branch(table, branch)

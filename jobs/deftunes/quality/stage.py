@@ -16,9 +16,9 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from deftunes import layout
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.batches import Batch, Manifest, complete_head, read_manifest
+from deftunes.batches import Batch, Manifest, complete_head, earlier_ids, read_manifest
 from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.errors import RefusedError, RetriableError
 from deftunes.failpoints import Failpoint, reach
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ class Audited:
     rejected: int
 
 
+class NotWrittenError(RetriableError):
+    """The batch is on no branch of today's `main`: transform must run for it (again)."""
+
+
 def audit(
     open_spark: Callable[[], "SparkSession"],
     lake: "Lake",
@@ -58,13 +62,13 @@ def audit(
 
     Raises:
         RefusedError: a rule failed or too much was rejected; `main` is as it was.
-        DeftunesError: there is no complete branch to judge: transform has not run for this batch.
+        NotWrittenError: there is no complete branch to judge, or there is none any more.
     """
     head = complete_head(Refs(silver_table(catalog, batch.entity)), batch)
     if head is None:
-        raise DeftunesError(
-            f"expected batch {batch.id} of {batch.entity} on its branch, found none; run: deftunes transform "
-            f"{batch.entity} --start {batch.interval.start} --end {batch.interval.end}"
+        raise NotWrittenError(
+            f"expected batch {batch.id} of {batch.entity} on its branch, found none (or main has moved since); run: "
+            f"deftunes transform {batch.entity} --start {batch.interval.start} --end {batch.interval.end}"
         )
     manifest = read_manifest(lake, batch.entity, batch.id)
     outcomes, rows = _judge(open_spark(), batch, head, rules)
@@ -81,6 +85,12 @@ def audit(
             "accept a larger share with DEFTUNES_MAX_REJECTED"
         )
     return Audited(batch.entity, batch.id, head, rows, manifest.received, manifest.rejected)
+
+
+def was_overtaken(lake: "Lake", catalog: "Catalog", batch: Batch) -> bool:
+    """Whether the same landings were written under the same rules, on what `main` held a few batches ago."""
+    earlier = earlier_ids(Refs(silver_table(catalog, batch.entity)), batch)
+    return any(lake.get(layout.batch_key(batch.entity, batch_id)) is not None for batch_id in earlier)
 
 
 def audited_snapshot(catalog: "Catalog", batch: Batch) -> int | None:

@@ -1,0 +1,125 @@
+"""Two runs at once: both end well, or one is told to come again; gold is right, and nothing is left lying about."""
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError, RetriableError
+from deftunes.pipeline import Outcome, PipelineName, Stage, run_pipeline
+from support.gold import Gold
+from support.pipeline import Days, Rig, assert_same, assert_true, interval, new_rig
+from support.simulator import Simulator, running_simulator
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from support.stack import Stack
+
+# Minutes of dying processes: run by hand, `pytest -m scale tests/drills`, until they are quick enough for make test.
+pytestmark = pytest.mark.scale
+
+ALL_DAYS = (0, 3)
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with running_simulator(users=20, sessions_per_day=12, clock="2020-01-20T00:00:00Z") as simulator:
+        simulator.bad(["item_price_above", "session_start_time_words"], days=list(interval(ALL_DAYS).days()))
+        yield simulator
+
+
+def alone(rig: Rig, simulator: Simulator) -> Gold:
+    assert_true(rig, simulator, ALL_DAYS)
+    assert rig.branches() == []
+    bad = simulator.truth(interval(ALL_DAYS).start, interval(ALL_DAYS).end)["bad"]
+    assert len(rig.quarantine()) == sum(record["rejected"] for record in bad)
+    return rig.gold()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [((0, 3), (0, 3)), ((0, 2), (1, 3))], ids=["the same interval", "overlapping intervals"]
+)
+def test_stage_by_stage_in_turns(
+    stack: "Stack", spark: "SparkSession", simulator: Simulator, first: Days, second: Days
+) -> None:
+    """The turns are drawn, so that each place where one can overtake the other is met sooner or later."""
+    rig = new_rig(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
+    chance = random.Random(f"{first} {second}")
+    with rig.platform() as one, rig.platform() as other:
+        runs = [
+            run_pipeline(one, PipelineName.ALL, interval(first)),
+            run_pipeline(other, PipelineName.ALL, interval(second)),
+        ]
+        told_to_come_again = []
+        while runs:
+            run = chance.choice(runs)
+            try:
+                outcome: Outcome | None = next(run, None)
+            except RetriableError as error:
+                told_to_come_again.append(error)
+                outcome = None
+            if outcome is None:
+                runs.remove(run)
+    assert len(told_to_come_again) < 2
+    if told_to_come_again:
+        rig.run(ALL_DAYS)
+    alone(rig, simulator)
+
+
+def test_the_tasks_of_one_run_with_other_runs_in_between(
+    stack: "Stack", spark: "SparkSession", simulator: Simulator
+) -> None:
+    """As two runs of one DAG do: a task by itself finds its batch overtaken, and takes it along."""
+    rig = new_rig(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
+
+    def task(stage: Stage) -> list[Stage]:
+        return [outcome.stage for outcome in rig.stage(stage, Entity.SESSIONS, (1, 2))]
+
+    rig.to_silver((0, 1), PipelineName.API)
+    task(Stage.EXTRACT)
+    with pytest.raises(DeftunesError, match="run: deftunes transform") as failed:
+        task(Stage.QUALITY)
+    assert failed.value.exit_code == 1
+    assert task(Stage.TRANSFORM) == [Stage.TRANSFORM]
+    with pytest.raises(DeftunesError, match="expected a passed audit") as failed:
+        task(Stage.PUBLISH)
+    assert failed.value.exit_code == 1
+    rig.to_silver((2, 3), PipelineName.API)
+    assert task(Stage.QUALITY) == [Stage.TRANSFORM, Stage.QUALITY]
+    rig.to_silver((3, 4), PipelineName.API)
+    assert task(Stage.PUBLISH) == [Stage.TRANSFORM, Stage.QUALITY, Stage.PUBLISH]
+    assert rig.branches() == []
+    days = {row["session_start_time"].date() for row in rig.silver(Entity.SESSIONS)}
+    assert days == set(interval((0, 4)).days())
+
+
+def test_two_processes(stack: "Stack", spark: "SparkSession", simulator: Simulator) -> None:
+    rig = new_rig(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
+    start, end = map(str, (interval((0, 2)).start, interval((0, 2)).end))
+    command = [sys.executable, "-m", "deftunes", "run", "all", "--json", "--start", start, "--end", end]
+    with subprocess.Popen(
+        command, env=stack.environment(**rig.variables()), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout
+        for line in other.stdout:
+            if json.loads(line)["entity"] == "sessions":
+                break  # all is landed, and its Spark starts
+        codes = []
+        try:
+            rig.run((1, 3))
+        except RetriableError:
+            codes.append(75)
+        told = other.communicate()[1]
+    assert other.returncode in {0, 75}, told
+    if codes or other.returncode:
+        rig.run(ALL_DAYS)
+    together = alone(rig, simulator)
+    rig = new_rig(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
+    rig.run(ALL_DAYS)
+    assert_same(together, rig.gold())
