@@ -28,7 +28,7 @@ BEFORE, DAYS = (0, 2), (2, 3)
 pytestmark = pytest.mark.scale
 
 ALL = tuple(Entity)
-# Where a process without a JVM dies, each entity's does; a JVM's start is too dear to die with all of them.
+# Where a process without a JVM dies, each entity's does; a JVM's start is too dear for that.
 DEATHS: dict[Failpoint, tuple[Stage, tuple[Entity | None, ...]]] = {
     Failpoint.LANDING_BEFORE_RECEIPT: (Stage.EXTRACT, ALL),
     Failpoint.LANDING_AFTER_RECEIPT: (Stage.EXTRACT, ALL),
@@ -47,25 +47,36 @@ DEATHS: dict[Failpoint, tuple[Stage, tuple[Entity | None, ...]]] = {
 }
 
 
+# A server dies when this stage has ended, and the run with it; the next run goes on until the next death.
+SERVERS: tuple[tuple[Part, Stage, Entity], ...] = (
+    (Part.AWS, Stage.EXTRACT, Entity.SESSIONS),
+    (Part.AWS, Stage.TRANSFORM, Entity.SONGS),
+    (Part.AWS, Stage.PUBLISH, Entity.USERS),
+    (Part.POSTGRES, Stage.LOAD, Entity.USERS),
+)
+
+
 @dataclass(frozen=True)
 class End:
-    """What an undisturbed run leaves."""
+    """What a run leaves."""
 
     gold: Gold
     silver: dict[str, list[dict[str, Any]]]
+    branches: list[str]
 
 
 @dataclass(frozen=True)
 class Story:
-    """A source that changed in every way since the last run, the state before each stage, the end without deaths."""
+    """A source that changed in every way since the last run; how that run ends when nobody dies."""
 
     rig: Rig
-    before: dict[Stage, Kept]
+    before: Kept
     end: End
 
 
 def end_of(rig: Rig) -> End:
-    return End(rig.gold(), {name: _timeless(rig.silver(name)) for name in (*ALL, layout.QUARANTINE)})
+    silver = {name: _timeless(rig.silver(name)) for name in (*ALL, layout.QUARANTINE)}
+    return End(rig.gold(), silver, rig.branches())
 
 
 def _timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -89,52 +100,59 @@ def story(stack: "Stack", spark: "SparkSession") -> Iterator[Story]:
         simulator.bad(
             ["item_price_above", "session_id_duplicate", "session_start_time_words", "user_name_null"], every=1
         )
-        before = {}
-        for stage in Stage:
-            before[stage] = rig.keep()
-            for entity in (None,) if stage is Stage.MODEL else ALL:
-                rig.stage(stage, entity, DAYS)
+        before = rig.keep()
+        rig.run(DAYS)
         end = end_of(rig)
-        assert {row["entity"] for row in end.silver["quarantine"]} == set(ALL)
+        assert end.branches == []
+        assert {row["entity"] for row in end.silver[layout.QUARANTINE]} == set(ALL)
         yield Story(rig, before, end)
 
 
+@pytest.fixture(scope="module")
+def died(story: Story) -> dict[Failpoint, list[int]]:
+    """Each stage dies at each of its failpoints, and the same command comes again each time. How they ended."""
+    story.rig.go_back(story.before)
+    codes: dict[Failpoint, list[int]] = {}
+    for stage in Stage:
+        for failpoint, (stage_of_it, entities) in DEATHS.items():
+            if stage_of_it is stage:
+                codes[failpoint] = [
+                    story.rig.command(
+                        stage, *([entity] if entity else []), days=DAYS, DEFTUNES_FAILPOINT=failpoint
+                    ).returncode
+                    for entity in entities
+                ]
+        for entity in (None,) if stage is Stage.MODEL else ALL:
+            story.rig.stage(stage, entity, DAYS)
+    return codes
+
+
 @pytest.mark.parametrize("failpoint", Failpoint)
-def test_a_kill_and_the_same_command_again(story: Story, failpoint: Failpoint) -> None:
-    stage, entities = DEATHS[failpoint]
-    story.rig.go_back(story.before[stage])
-    for entity in entities:
-        died = story.rig.command(stage, *([entity] if entity else []), days=DAYS, DEFTUNES_FAILPOINT=failpoint)
-        assert died.returncode == -signal.SIGKILL, f"{failpoint} of {entity} was never reached: {died.stderr}"
-        story.rig.stage(stage, entity, DAYS)
+def test_every_failpoint_is_reached(died: dict[Failpoint, list[int]], failpoint: Failpoint) -> None:
+    assert died[failpoint]
+    assert set(died[failpoint]) == {-signal.SIGKILL}
+
+
+def test_after_a_kill_everywhere_the_end_is_the_same(story: Story, died: dict[Failpoint, list[int]]) -> None:
+    _assert_same_end(story)
+    before = story.rig.snapshots()
     story.rig.run(DAYS)
-    _assert_ended_well(story, failpoint)
+    assert story.rig.snapshots() == before
 
 
-@pytest.mark.parametrize(
-    ("part", "after"),
-    [
-        (Part.AWS, (Stage.EXTRACT, Entity.SESSIONS)),
-        (Part.AWS, (Stage.TRANSFORM, Entity.SONGS)),
-        (Part.AWS, (Stage.PUBLISH, Entity.USERS)),
-        (Part.POSTGRES, (Stage.LOAD, Entity.USERS)),
-    ],
-    ids=str,
-)
-def test_a_server_is_killed_in_mid_run(story: Story, part: Part, after: tuple[Stage, Entity]) -> None:
-    story.rig.go_back(story.before[Stage.EXTRACT])
-    with story.rig.platform() as platform, pytest.raises(DeftunesError) as failed:  # noqa: PT012 - the run is lazy
-        for outcome in run_pipeline(platform, PipelineName.ALL, interval(DAYS)):
-            if (outcome.stage, outcome.entity) == after:
-                _kill(story.rig, part)
-    assert failed.value.exit_code in {1, 75}
-    assert "run" in str(failed.value)
-    embedded.resolve(story.rig.settings.model_copy(update=_UNSET), {Part.AWS, Part.POSTGRES})
+def test_after_a_kill_of_each_server_the_end_is_the_same(story: Story) -> None:
+    story.rig.go_back(story.before)
+    for part, stage, entity in SERVERS:
+        with story.rig.platform() as platform, pytest.raises(DeftunesError) as failed:  # noqa: PT012 - a run is lazy
+            for outcome in run_pipeline(platform, PipelineName.ALL, interval(DAYS)):
+                if (outcome.stage, outcome.entity) == (stage, entity):
+                    _kill(story.rig, part)
+        assert failed.value.exit_code == 75, failed.value
+        assert "un the command again" in str(failed.value)
+        unset = story.rig.settings.model_copy(update={"lake": None, "songs_dsn": None, "warehouse_dsn": None})
+        embedded.resolve(unset, {Part.AWS, Part.POSTGRES})
     story.rig.run(DAYS)
-    _assert_ended_well(story, part)
-
-
-_UNSET = {"lake": None, "songs_dsn": None, "warehouse_dsn": None}
+    _assert_same_end(story)
 
 
 def _kill(rig: Rig, part: Part) -> None:
@@ -144,8 +162,7 @@ def _kill(rig: Rig, part: Part) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def _assert_ended_well(story: Story, context: object) -> None:
+def _assert_same_end(story: Story) -> None:
     end = end_of(story.rig)
-    assert_same(story.end.gold, end.gold, context)
-    assert end.silver == story.end.silver, context
-    assert story.rig.branches() == []
+    assert_same(story.end.gold, end.gold)
+    assert end == story.end
