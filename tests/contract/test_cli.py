@@ -21,7 +21,7 @@ HEAVY = {
     "requests",
 }  # fmt: skip
 VERBS = {
-    "demo", "up", "down", "run", "backfill", "maintain", "query", "status", "doctor", "env", "quarantine",
+    "demo", "up", "down", "run", "backfill", "maintain", "query", "status", "check", "doctor", "env", "quarantine",
     *(stage.value for stage in Stage),
 }  # fmt: skip
 INTERVAL = ["--start", "2020-01-01", "--end", "2020-01-02"]

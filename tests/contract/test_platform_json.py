@@ -16,13 +16,15 @@ from deftunes.cli.app import app
 from deftunes.cli.glue import command_of
 from deftunes.config import Settings, described
 from deftunes.entities import Entity
-from deftunes.pipeline import Stage
+from deftunes.pipeline import PipelineName, Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM: dict[str, Any] = json.loads((ROOT / "platform.json").read_text("utf-8"))
 TASKS, JOBS, SECRETS = PLATFORM["tasks"], PLATFORM["glue"]["jobs"], PLATFORM["secrets"]
 LOCAL = PLATFORM["local"]
 INTERVAL = ["--start", "2020-01-01", "--end", "2020-01-02"]
+BY_ENTITY = {f"{stage}_{entity}" for stage, entity in itertools.product(Stage, Entity) if stage is not Stage.MODEL}
+CHECKS = {f"check_{name}": name for name in PipelineName if name is not PipelineName.ALL}  # one a DAG
 VARIABLES = {row.variable for row in described(Settings())}
 
 
@@ -40,11 +42,7 @@ def parsed(command: list[str]) -> Any:
 
 
 def test_each_stage_of_each_entity_runs_somewhere_once() -> None:
-    wanted = {
-        *(f"{stage}_{entity}" for stage, entity in itertools.product(Stage, Entity) if stage is not Stage.MODEL),
-        Stage.MODEL.value,
-    }
-    assert set(TASKS) | set(JOBS) == wanted
+    assert set(TASKS) | set(JOBS) == {*BY_ENTITY, Stage.MODEL.value, *CHECKS}
     assert not set(TASKS) & set(JOBS)
     assert {task.partition("_")[0] for task in JOBS} == {Stage.TRANSFORM, Stage.QUALITY}
 
@@ -54,7 +52,8 @@ def test_a_tasks_command_is_the_clis(task: str) -> None:
     context = parsed([*TASKS[task]["command"], *INTERVAL])
     assert context.info_name == task.partition("_")[0]
     assert context.params["as_json"] is True
-    assert context.params.get("entity") == (Entity(task.partition("_")[2]) if "_" in task else None)
+    assert context.params.get("pipeline") == CHECKS.get(task)
+    assert context.params.get("entity") == (Entity(task.partition("_")[2]) if task in BY_ENTITY else None)
 
 
 @pytest.mark.parametrize("task", JOBS)
@@ -102,7 +101,7 @@ def test_a_task_names_things_that_are_there(task: str) -> None:
     assert shape["image"] in PLATFORM["images"]
     assert shape["log_group"] in PLATFORM["log_groups"]
     assert set(shape["secrets"]) <= set(SECRETS)
-    assert ("warehouse_dsn" in shape["secrets"]) is (task == "model" or task.startswith("load_"))
+    assert ("warehouse_dsn" in shape["secrets"]) is task.startswith(("load_", "model", "check_"))
 
 
 def test_names_are_the_codes_own() -> None:

@@ -159,8 +159,25 @@ def test_extract_cannot_read_gold(plan: Plan) -> None:
         assert not plan.may(
             f"{family}-start", "secretsmanager:GetSecretValue", f"{SECRET}:deftunes/warehouse-dsn-AbCdEf"
         )
-    for role in roles_of("load", "model"):
+    for role in roles_of("load", "model", "check"):
         assert plan.may(role, "redshift-serverless:GetCredentials", WORKGROUP), role
+
+
+def test_the_check_writes_nothing(plan: Plan) -> None:
+    for role in roles_of("check"):
+        for key in (f"{LAKE}/landing/users/x", f"{LAKE}/published/users/x", f"{TABLES}/users/metadata/x"):
+            assert not plan.may(role, "s3:PutObject", key)
+            assert not plan.may(role, "s3:DeleteObject", key)
+        assert not plan.may(role, "glue:UpdateTable", f"{GLUE}:table/deftunes_transform/users")
+    assert plan.may("deftunes-check-api", "s3:GetObject", f"{LAKE}/landing/users/x")
+    assert not plan.may("deftunes-check-songs", "s3:GetObject", f"{LAKE}/landing/users/x")
+    grants = [
+        r.values["sql"] for r in plan.of("aws_redshiftdata_statement") if "to role deftunes_checker" in r.values["sql"]
+    ]
+    assert grants
+    assert not [
+        sql for sql in grants if not sql.startswith(("grant usage on schema", "grant select for tables in schema"))
+    ]
 
 
 def test_dbt_cannot_write_silver_nor_read_it_past_the_warehouse(plan: Plan) -> None:
@@ -238,7 +255,7 @@ def test_airflow_starts_jobs_and_touches_no_data(plan: Plan) -> None:
 def test_grants_in_the_warehouse_follow_the_roles(plan: Plan) -> None:
     statements = [resource.values["sql"] for resource in plan.of("aws_redshiftdata_statement")]
     users = sorted(sql.split('"')[1] for sql in statements if sql.startswith("create user"))
-    assert users == sorted(f"IAMR:{name}" for name in roles_of("load", "model"))
+    assert users == sorted(f"IAMR:{name}" for name in roles_of("load", "model", "check"))
     assert not [sql for sql in statements if "superuser" in sql or " public" in sql or "password '" in sql]
     written = [sql for sql in statements if sql.startswith("grant") and "deftunes_transform" in sql]
     assert written

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deftunes.cli.shared import Json, emit, open_platform, report, say
+from deftunes.cli.shared import End, Json, Start, emit, interval_of, open_platform, report, say
 from deftunes.entities import Entity
 from deftunes.parts import Part
+from deftunes.pipeline import PipelineName
 
 if TYPE_CHECKING:
     from deftunes.adapters.warehouse import Answer
@@ -93,6 +94,32 @@ def add_status(app: typer.Typer) -> None:
             print_table("Entities", list(states[0]), [list(state.values()) for state in states])
             columns = ["started_at", "stage", "entity", "interval", "outcome"]
             print_table("Latest runs", columns, [[run[name] for name in columns] for run in runs])
+
+
+def add_check(app: typer.Typer) -> None:
+    """`deftunes check`."""
+
+    @app.command(rich_help_panel=_LOOK)
+    def check(
+        pipeline: Annotated[PipelineName, typer.Argument(help="songs, api (users and sessions), or all.")],
+        start: Start,
+        end: End,
+        as_json: Json = False,
+    ) -> None:
+        """Prove that gold shows what was landed for an interval: landings = main = warehouse = gold.
+
+        Example: deftunes check api --start 2020-01-01 --end 2020-01-02
+        """
+        from deftunes.check import check as prove  # noqa: PLC0415
+
+        interval = interval_of(start, end)
+        with open_platform(Part.AWS, Part.POSTGRES) as platform:
+            for held in prove(platform, pipeline, interval):
+                if as_json:
+                    emit({"check": held.entity, "batch_id": held.batch_id, "sales": held.sales})
+                else:
+                    told = "".join(f", {n} items {sold} {code}" for code, (n, sold) in (held.sales or {}).items())
+                    say(f"check {held.entity:<16} gold shows batch {held.batch_id}{told}")
 
 
 def add_quarantine(app: typer.Typer) -> None:

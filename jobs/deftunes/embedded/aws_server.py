@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -22,6 +23,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 from ministack.core import persistence
+from ministack.services import glue
 
 from deftunes.embedded.process import LOOPBACK
 
@@ -30,9 +32,15 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_TARGETS = {"AWSGlue": "glue", "secretsmanager": "secretsmanager"}
+_TARGETS = {
+    "AWSGlue": "glue",
+    "AmazonEC2ContainerServiceV20141113": "ecs",
+    "Logs_20140328": "cloudwatch_logs",
+    "secretsmanager": "secretsmanager",
+}
 _READING = ("Get", "BatchGet", "List", "Describe", "Search", "Query", "Validate")
 _SECONDS_TO_FINISH = 3.0
+_UNENDED = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
 _SIDECAR = ".meta.json"
 
 # What MiniStack could not keep while it served the request of this context.
@@ -50,6 +58,9 @@ class _Losses(logging.Handler):
 
 async def durable(scope: Scope, receive: Receive, send: Send) -> None:
     """MiniStack's application, each change saved before it is acknowledged."""
+    if scope["type"] == "lifespan":
+        await ministack.app(scope, receive, _end_what_was_cut_off_first(send))
+        return
     if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"}:
         await ministack.app(scope, receive, send)
         return
@@ -67,6 +78,25 @@ async def durable(scope: Scope, receive: Receive, send: Send) -> None:
         await send(message)
 
     await ministack.app(scope, receive, save_then_send)
+
+
+def _end_what_was_cut_off_first(send: Send) -> Send:
+    async def end_then_send(message: Message) -> None:
+        if message["type"] == "lifespan.startup.complete":
+            end_cut_off_runs()
+        await send(message)
+
+    return end_then_send
+
+
+def end_cut_off_runs() -> None:
+    """Fail the Glue job runs that a stop of this process cut off: MiniStack brings them back as running, for ever."""
+    for _, runs in glue._job_runs.all_items():
+        for run in runs:
+            if run["JobRunState"] in _UNENDED:
+                run["JobRunState"] = "FAILED"
+                run["ErrorMessage"] = "The local AWS was stopped while this ran"
+                run["CompletedOn"] = run["LastModifiedOn"] = int(time.time())
 
 
 def changed_service(scope: Scope) -> str | None:
@@ -112,7 +142,7 @@ def mend(objects: Path) -> None:
                     path.unlink()
 
 
-async def _serve(port: int) -> None:
+async def _serve(host: str, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -121,15 +151,20 @@ async def _serve(port: int) -> None:
         await stop.wait()
 
     config = Config()
-    config.bind = [f"{LOOPBACK}:{port}"]
+    config.bind = [f"{host}:{port}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = _SECONDS_TO_FINISH
     config.loglevel = "WARNING"
     await serve(durable, config, shutdown_trigger=stopped)  # type: ignore[arg-type]
 
 
-if __name__ == "__main__":
+def main(objects: Path, port: int, host: str = LOOPBACK) -> None:
+    """Serve until SIGTERM; `objects` is MiniStack's S3_DATA_DIR."""
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger().addHandler(_Losses())
-    mend(Path(sys.argv[2]))
-    asyncio.run(_serve(int(sys.argv[1])))
+    mend(objects)
+    asyncio.run(_serve(host, port))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[2]), int(sys.argv[1]))

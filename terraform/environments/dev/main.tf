@@ -80,7 +80,7 @@ module "source" {
   }
 }
 
-##### Stages: extract, publish, load and model as containers, transform and quality as Glue jobs
+##### Stages: extract, publish, load, model and check as containers, transform and quality as Glue jobs
 
 module "extract_job" {
   source = "../../modules/extract_job"
@@ -135,7 +135,7 @@ module "serving" {
   name                      = local.platform.name
   glue_database             = module.lake.database
   schemas                   = local.platform.schemas
-  login_roles               = { for task, role in module.extract_job.role_names : task => role if task == "model" || startswith(task, "load_") }
+  login_roles               = { for task, role in module.extract_job.role_names : task => role if contains(local.platform.tasks[task].secrets, "warehouse_dsn") }
   lake_policy               = module.lake.policies["warehouse"]
   dsn_secret                = local.platform.secrets.warehouse_dsn
   secret_recovery_days      = 0

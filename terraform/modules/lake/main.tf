@@ -277,6 +277,17 @@ locals {
 
   # One line a right: what a stage of an entity reads, adds, deletes (prefixes of the lake), and which tables it looks up
   # and commits to. Deleting is for Iceberg's old metadata and unfinished writes, and only where a stage commits.
+  # check looks at what main holds and writes nothing.
+  checks = {
+    for pipeline, entities in { songs = ["songs"], api = ["users", "sessions"] } : pipeline => {
+      reads   = flatten([for entity in entities : ["landing/${entity}", "batches/${entity}", "published/${entity}", "${local.table_prefixes[entity]}/metadata"]])
+      adds    = []
+      deletes = []
+      looks   = entities
+      commits = []
+    }
+  }
+
   access = merge(
     {
       for entity in var.entities : "extract_${entity}" => {
@@ -316,6 +327,8 @@ locals {
       }
     },
     {
+      check_songs = local.checks.songs
+      check_api   = local.checks.api
       model     = { reads = ["landing/sessions"], adds = ["runs"], deletes = [], looks = [], commits = [] }
       warehouse = { reads = [for entity in var.entities : local.table_prefixes[entity]], adds = [], deletes = [], looks = var.entities, commits = [] }
       monitor   = { reads = [for entity in var.entities : local.table_prefixes[entity]], adds = [], deletes = [], looks = var.entities, commits = [] }

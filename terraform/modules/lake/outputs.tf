@@ -29,6 +29,6 @@ output "database" {
 }
 
 output "policies" {
-  description = "IAM policies by who they are for: <stage>_<entity>, model, warehouse (reads silver for Redshift), monitor (data quality)."
+  description = "IAM policies by who they are for: <stage>_<entity>, model, check_<pipeline>, warehouse (reads silver for Redshift), monitor (data quality)."
   value       = local.policies
 }

@@ -130,12 +130,13 @@ locals {
   }
 
   roles = {
+    deftunes_checker = "create role deftunes_checker"
     deftunes_loader  = "create role deftunes_loader"
     deftunes_modeler = "create role deftunes_modeler"
     deftunes_reader  = "create role deftunes_reader"
   }
 
-  database_role = { for task in keys(local.users) : task => task == "model" ? "deftunes_modeler" : "deftunes_loader" }
+  database_role = { for task in keys(local.users) : task => { check = "deftunes_checker", load = "deftunes_loader", model = "deftunes_modeler" }[split("_", task)[0]] }
 
   grants = merge(
     {
@@ -150,6 +151,12 @@ locals {
       reader-views      = "grant usage on schema ${var.schemas.bi_views} to role deftunes_reader"
       reader-views-rows = "grant select for tables in schema ${var.schemas.bi_views} to role deftunes_reader"
     },
+    merge([
+      for schema, name in var.schemas : merge(
+        { "checker-${schema}" = "grant usage on schema ${name} to role deftunes_checker" },
+        schema == "transform" ? {} : { "checker-${schema}-rows" = "grant select for tables in schema ${name} to role deftunes_checker" },
+      )
+    ]...),
     merge([
       for role in ["loader", "modeler"] : {
         # Both keep books, and whoever comes first makes the tables: rights on what the other one owns.

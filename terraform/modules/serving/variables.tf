@@ -20,12 +20,12 @@ variable "schemas" {
 }
 
 variable "login_roles" {
-  description = "IAM roles that log in to the warehouse, by task id (load_*, model)."
+  description = "IAM roles that log in to the warehouse, by task id (load_*, model, check_*)."
   type        = map(string)
 
   validation {
-    condition     = contains(keys(var.login_roles), "model") && alltrue([for task in keys(var.login_roles) : task == "model" || startswith(task, "load_")])
-    error_message = "Expected the roles of load_* and model, and of no other stage: extract, transform, quality and publish have no business in gold."
+    condition     = contains(keys(var.login_roles), "model") && alltrue([for task in keys(var.login_roles) : contains(["load", "model", "check"], split("_", task)[0])])
+    error_message = "Expected the roles of load_*, model and check_*, and of no other stage: extract, transform, quality and publish have no business in gold."
   }
 }
 

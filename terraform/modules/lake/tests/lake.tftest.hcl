@@ -86,7 +86,7 @@ run "data_is_closed_encrypted_and_kept_and_each_stage_gets_its_part" {
 
   assert {
     condition = alltrue([
-      for who in ["load_songs", "load_users", "load_sessions", "model", "warehouse", "monitor", "extract_songs", "extract_users", "extract_sessions"] :
+      for who in ["load_songs", "load_users", "load_sessions", "model", "check_songs", "check_api", "warehouse", "monitor", "extract_songs", "extract_users", "extract_sessions"] :
       length([for s in jsondecode(output.policies[who]).Statement : s if contains(s.Action, "s3:PutObject") && anytrue([for r in s.Resource : strcontains(r, "/transform/")])]) == 0
     ])
     error_message = "Only transform, quality and publish may write silver."
@@ -94,7 +94,7 @@ run "data_is_closed_encrypted_and_kept_and_each_stage_gets_its_part" {
 
   assert {
     condition = alltrue([
-      for who in ["transform_songs", "quality_songs", "publish_songs", "load_songs", "model"] :
+      for who in ["transform_songs", "quality_songs", "publish_songs", "load_songs", "model", "check_api"] :
       length([for s in jsondecode(output.policies[who]).Statement : s if contains(s.Action, "s3:PutObject") && anytrue([for r in s.Resource : strcontains(r, "/landing/")])]) == 0
     ])
     error_message = "Only extract may write landing."
@@ -112,8 +112,8 @@ run "data_is_closed_encrypted_and_kept_and_each_stage_gets_its_part" {
   }
 
   assert {
-    condition     = length(output.policies) == 18
-    error_message = "Five stages of three entities, model, warehouse and monitor have a policy each."
+    condition     = length(output.policies) == 20
+    error_message = "Five stages of three entities, model, the two checks, warehouse and monitor have a policy each."
   }
 }
 

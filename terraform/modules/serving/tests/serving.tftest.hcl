@@ -14,7 +14,7 @@ variables {
   schemas = {
     transform = "deftunes_transform", serving = "deftunes_serving", bi_views = "deftunes_bi_views", control = "deftunes_control"
   }
-  login_roles               = { load_songs = "deftunes-load-songs", model = "deftunes-model" }
+  login_roles               = { load_songs = "deftunes-load-songs", model = "deftunes-model", check_api = "deftunes-check-api" }
   lake_policy               = "{}"
   dsn_secret                = { name = "deftunes/warehouse-dsn" }
   secret_recovery_days      = 30
@@ -59,8 +59,8 @@ run "the_warehouse_is_private_and_everybody_has_his_rights" {
   }
 
   assert {
-    condition     = aws_redshiftdata_statement.member["load_songs"].sql == "grant role deftunes_loader to \"IAMR:deftunes-load-songs\"" && aws_redshiftdata_statement.member["model"].sql == "grant role deftunes_modeler to \"IAMR:deftunes-model\""
-    error_message = "load keeps the books, model makes gold."
+    condition     = aws_redshiftdata_statement.member["load_songs"].sql == "grant role deftunes_loader to \"IAMR:deftunes-load-songs\"" && aws_redshiftdata_statement.member["model"].sql == "grant role deftunes_modeler to \"IAMR:deftunes-model\"" && aws_redshiftdata_statement.member["check_api"].sql == "grant role deftunes_checker to \"IAMR:deftunes-check-api\""
+    error_message = "load keeps the books, model makes gold, check reads both."
   }
 
   assert {

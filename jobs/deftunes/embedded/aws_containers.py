@@ -1,0 +1,106 @@
+"""What the local AWS gives the containers of tasks and Glue jobs beyond what MiniStack does.
+
+    MiniStack's create(...)  ->  settle()  ->  Docker
+
+MiniStack starts a container with the engine's defaults and takes itself for S3. AWS gives it the credentials of its
+role, the memory its definition names, a root file system that cannot be written, and an init that passes signals on.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docker.models.containers import ContainerCollection
+from docker.types import Mount
+from ministack.services import ecs
+
+_KIND, _FAMILY, _VERSION = (
+    "ministack",
+    "com.amazonaws.ecs.task-definition-family",
+    "com.amazonaws.ecs.task-definition-version",
+)
+_MEBI = 1 << 20
+# Where MiniStack says that it is S3; a Glue job's own session names the lake's.
+_OWN_S3 = (
+    "spark.hadoop.fs.s3a.",
+    "spark.sql.catalog.spark_catalog",
+    "spark.driver.extraJavaOptions=-Daws.endpointUrlS3=",
+    "spark.executor.extraJavaOptions=-Daws.endpointUrlS3=",
+)
+# Addresses of credentials that SDKs refuse to ask, since they are neither ECS's nor this machine's.
+_UNUSABLE = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
+
+Arguments = dict[str, Any]
+Definition = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What every container gets: `environment` stands for its role and region, `memory` (MiB) is the most of it."""
+
+    environment: Mapping[str, str]
+    memory: int
+
+
+def settle(arguments: Arguments, bounds: Bounds, definition: Definition | None) -> Arguments:
+    """The arguments of a container of MiniStack's as AWS would have them; of any other, as they are.
+
+    `definition` is the task's; None for a Glue job.
+    """
+    kind = arguments.get("labels", {}).get(_KIND)
+    if kind not in {"ecs", "glue"}:
+        return arguments
+    environment = {**arguments["environment"], **bounds.environment}
+    for name in _UNUSABLE:
+        environment.pop(name, None)
+    settled = {
+        **arguments,
+        "environment": environment,
+        "init": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+    }
+    memory = bounds.memory
+    if kind == "glue":
+        settled["command"] = without_own_s3(arguments["command"])
+    elif definition:
+        memory = min(memory, int(definition.get("memory") or memory))
+        (container,) = definition["containerDefinitions"]
+        settled["read_only"] = bool(container.get("readonlyRootFilesystem"))
+        # Volumes without a host's folder, such as Fargate's: MiniStack leaves them out.
+        settled["mounts"] = [
+            Mount(target=mount["containerPath"], source=None, type="volume")
+            for mount in container.get("mountPoints", [])
+        ]
+    limit = memory * _MEBI
+    return {**settled, "mem_limit": limit, "memswap_limit": limit}
+
+
+def without_own_s3(command: list[str]) -> list[str]:
+    """A spark-submit command without the options by which MiniStack makes itself the job's S3."""
+    kept: list[str] = []
+    rest = list(command)
+    while rest:
+        word = rest.pop(0)
+        if word == "--conf" and rest and rest[0].startswith(_OWN_S3):
+            rest.pop(0)
+        else:
+            kept.append(word)
+    return kept
+
+
+def govern(bounds: Bounds) -> None:
+    """From now on, whatever container MiniStack makes in this process gets what AWS would give it."""
+    make: Callable[..., Any] = ContainerCollection.create
+
+    def create(self: ContainerCollection, image: str, command: Any = None, **arguments: Any) -> Any:
+        asked = {**arguments, "command": command}
+        return make(self, image, **settle(asked, bounds, _definition(asked)))
+
+    ContainerCollection.create = create  # type: ignore[method-assign]
+
+
+def _definition(arguments: Arguments) -> Definition | None:
+    labels = arguments.get("labels", {})
+    found: Definition | None = ecs._task_defs.get(f"{labels.get(_FAMILY)}:{labels.get(_VERSION)}")
+    return found

@@ -1,0 +1,27 @@
+"""The AWS of compose.yaml: `aws_server` on every interface, its tasks and Glue jobs real containers.
+
+Variables `CONTAINER_*` of this process, without that prefix, are what each of those containers gets for its role.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deftunes.config import handed_on
+from deftunes.embedded import aws_containers, aws_server
+
+
+def serve(
+    objects: Annotated[Path, typer.Option(help="MiniStack's S3_DATA_DIR.")],
+    port: Annotated[int, typer.Option(help="MiniStack's GATEWAY_PORT.")] = 4566,
+    memory: Annotated[int, typer.Option(help="Most memory of a task or job, in MiB.")] = 3072,
+) -> None:
+    """Serve until SIGTERM."""
+    aws_containers.govern(aws_containers.Bounds(handed_on("CONTAINER_"), memory))
+    # Every interface: it is reached from its containers' network, and compose publishes it on the loopback only.
+    aws_server.main(objects, port, host="0.0.0.0")  # noqa: S104
+
+
+if __name__ == "__main__":
+    typer.run(serve)

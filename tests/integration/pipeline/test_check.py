@@ -1,0 +1,96 @@
+"""`deftunes check`: what it proves, and what it says where a zone lacks what the one before it holds."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import psycopg2
+import pytest
+
+from deftunes.check import Held, check
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError, RetriableError
+from deftunes.pipeline import PipelineName, Stage
+from support.pipeline import DAY, OPENING, Rig, interval, new_rig
+from support.shop import Shop, open_shop
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from support.stack import Stack
+
+API = PipelineName.API
+DAYS = (0, 2)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with open_shop() as shop:
+        shop.user(1)
+        shop.sell(1, f"{OPENING}T12:00:00Z", 0.99, 1.29)
+        shop.sell(2, f"{OPENING + DAY}T23:59:59.999999Z", 0.01)
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def rig(stack: "Stack", spark: "SparkSession", shop: Shop) -> Rig:
+    return new_rig(stack, spark, shop.url, songs=0, look_back=0)
+
+
+def checked(rig: Rig) -> list[Held]:
+    with rig.platform() as platform:
+        return list(check(platform, API, interval(DAYS)))
+
+
+def test_each_zone_is_held_against_the_one_before(rig: Rig) -> None:
+    with pytest.raises(DeftunesError, match="expected a landing of users, found none") as failed:
+        checked(rig)
+    for entity in API.entities:
+        rig.stage(Stage.EXTRACT, entity, DAYS)
+    with pytest.raises(DeftunesError, match="expected main to hold the landings of users") as failed:
+        checked(rig)
+    assert failed.value.exit_code == 1
+    rig.run(DAYS, API)
+    rig.stage(Stage.EXTRACT, Entity.USERS, DAYS)
+    users, sessions = checked(rig)
+    assert users.sales is None
+    assert sessions.sales == {"EUR": (3, Decimal("2.29"))}
+    assert sessions.batch_id == {row["batch_id"] for row in rig.silver(Entity.SESSIONS)}.pop()
+
+
+def test_what_was_published_and_not_brought_further(rig: Rig, shop: Shop) -> None:
+    rig.run(DAYS, API)
+    shop.later()
+    shop.sell(3, f"{OPENING}T13:00:00Z", 0.5)
+    rig.to_silver(DAYS, API)
+    with pytest.raises(RetriableError, match="expected the warehouse to hold batch"):
+        checked(rig)
+    rig.stage(Stage.LOAD, Entity.SESSIONS, DAYS)
+    with pytest.raises(RetriableError, match="changes that it does not show"):
+        checked(rig)
+    rig.stage(Stage.MODEL, None, DAYS)
+    assert checked(rig)[-1].sales == {"EUR": (4, Decimal("2.79"))}
+
+
+def test_gold_that_lost_a_sale_or_a_view_that_was_not_refreshed(rig: Rig) -> None:
+    rig.run(DAYS, API)
+    assert rig.settings.warehouse_dsn
+    with closing(psycopg2.connect(rig.settings.warehouse_dsn.get_secret_value())) as connection, connection:
+        connection.cursor().execute("delete from deftunes_serving.fact_session where price = 0.01")
+    with pytest.raises(DeftunesError, match=r"same sales of .* in the silver and in the fact, got [34] items"):
+        checked(rig)
+    with closing(psycopg2.connect(rig.settings.warehouse_dsn.get_secret_value())) as connection, connection:
+        connection.cursor().execute(
+            "update deftunes_serving.fact_session set price = price + 0.01 where session_date = %s", (OPENING,)
+        )
+        connection.cursor().execute("delete from deftunes_transform.sessions where price = 0.01")
+        connection.cursor().execute("update deftunes_transform.sessions set price = price + 0.01")
+    with pytest.raises(DeftunesError, match="in the fact, by month and in the view, by month"):
+        checked(rig)
+
+
+def test_the_command_line(rig: Rig) -> None:
+    ended = rig.command("check", "songs", "--json", days=DAYS)
+    assert ended.returncode == 1
+    assert "expected a landing of songs" in ended.stderr
