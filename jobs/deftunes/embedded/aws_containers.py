@@ -97,7 +97,7 @@ def govern(bounds: Bounds) -> None:
         asked = {**arguments, "command": command}
         return make(self, image, **settle(asked, bounds, _definition(asked)))
 
-    ContainerCollection.create = create  # type: ignore[method-assign]
+    ContainerCollection.create = create  # type: ignore[assignment, method-assign]
 
 
 def _definition(arguments: Arguments) -> Definition | None:
