@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
+# Test processes at once; each has a Spark, a PostgreSQL and an AWS of its own (3 GiB).
+WORKERS ?= 2
 # Settings of `make demo`: MSD's CSV or track_metadata.db, and the number of days. Empty: the command's own defaults.
 SONGS ?=
 DAYS ?=
@@ -33,8 +35,8 @@ down: setup ## Stop the embedded parts; their data stays in .deftunes
 ##### Develop
 
 .PHONY: test
-test: lint $(VENV)/.checkov ## Lint, types and all tests but those that need Docker or many minutes, fast ones first
-	$(PYTEST) -m "not docker and not scale"
+test: lint $(VENV)/.checkov $(VENV)/.airflow ## Lint, types and all tests but those that need Docker or many minutes, fast ones first
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not docker and not scale"
 
 .PHONY: test-unit
 test-unit: setup ## Tests that need no network and no JVM
@@ -60,6 +62,7 @@ lock: ## Pin every package anew (needs uv), to be reviewed like code
 	$(LOCK) --constraints requirements.txt --output-file requirements-build.txt requirements-build.in
 	$(LOCK) --output-file terraform/requirements-checkov.txt terraform/requirements-checkov.in
 	$(LOCK) --constraints requirements.txt --output-file terraform/requirements-glue.txt terraform/requirements-glue.in
+	$(LOCK) --exclude-newer 2025-08-30 --output-file images/airflow/requirements.txt images/airflow/requirements.in
 
 LOCK := uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links
@@ -108,4 +111,12 @@ $(VENV)/.jars: jobs/deftunes/adapters/jars.txt $(VENV)/.project
 $(VENV)/.checkov: terraform/requirements-checkov.txt $(VENV)/bin/python
 	$(BIN)/python -m venv $(VENV)/checkov
 	$(VENV)/checkov/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
+
+# Airflow as well. Its empty database is made once: the tests copy it.
+$(VENV)/.airflow: images/airflow/requirements.txt $(VENV)/bin/python
+	@echo "installing Airflow into $(VENV)/airflow, which takes a minute the first time"
+	$(BIN)/python -m venv --clear $(VENV)/airflow
+	$(VENV)/airflow/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps --only-binary :all: -r $<
+	AIRFLOW_HOME=$(CURDIR)/$(VENV)/airflow $(VENV)/airflow/bin/airflow db migrate >/dev/null
 	@touch $@

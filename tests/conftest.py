@@ -20,16 +20,22 @@ for _name in list(os.environ):
         del os.environ[_name]
 
 
+# What is fast comes first, so that a broken rule is not found behind minutes of Spark; then what takes longest, so that
+# no worker is left with it in the end.
+_ORDER = ("unit", "contract", "integration/pipeline", "drills", "integration", "dags", "e2e")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what is fast first, so that a broken rule is not found behind a quarter of an hour."""
-    layers = ("unit", "contract", "integration", "drills", "e2e")
+    """Put the layers in order, and keep on one worker what shares a history: a file, or Terraform's one plan."""
     root = Path(__file__).parent
+    for item in items:
+        name = item.path.relative_to(root).as_posix()
+        item.add_marker(pytest.mark.xdist_group("terraform" if "test_terraform" in name else name))
+    items.sort(key=lambda item: _place(item.path.relative_to(root).as_posix()))
 
-    def layer(item: pytest.Item) -> int:
-        name = item.path.relative_to(root).parts[0]
-        return layers.index(name) if name in layers else len(layers)
 
-    items.sort(key=layer)
+def _place(name: str) -> int:
+    return next((place for place, folder in enumerate(_ORDER) if name.startswith(f"{folder}/")), len(_ORDER))
 
 
 @pytest.fixture(scope="session")
