@@ -34,7 +34,9 @@ from pyiceberg.types import (
 
 from deftunes import layout
 from deftunes.adapters.lake import Lake
+from deftunes.batches import Manifest, write_manifest
 from deftunes.entities import Entity
+from deftunes.interval import Interval
 from deftunes.transform import schema as declared
 
 Record = dict[str, Any]
@@ -198,7 +200,7 @@ class Silver:
         )
         return self._publish(
             Entity.SESSIONS, kept, [*rejoin, *arriving], replaced, at=at,
-            days=sorted(day.isoformat() for day in replaced_days), joined=sorted(day.isoformat() for day in joined),
+            days=tuple(sorted(replaced_days)), joined=tuple(sorted(joined)),
         )  # fmt: skip
 
     def _publish(
@@ -209,7 +211,8 @@ class Silver:
         replaced: str | None,
         *,
         at: datetime,
-        **manifest: object,
+        days: tuple[date, ...] = (),
+        joined: tuple[date, ...] = (),
     ) -> str:
         self.batches += 1
         batch = hashlib.sha256(f"{entity} {self.batches}".encode()).hexdigest()[:16]
@@ -218,9 +221,10 @@ class Silver:
         landing = layout.landing_key(entity, layout.SNAPSHOT, at, 0, f"{self.batches:064x}")
         if entity is Entity.USERS:
             self.lake.put(f"{landing}/{layout.RECEIPT}", _receipt(landing, at))
-        self.lake.put_json(
-            layout.batch_key(entity, batch),
-            {"entity": entity, "batch_id": batch, "landings": {layout.SNAPSHOT: landing}, **manifest},
+        asked = Interval(at.date(), at.date() + timedelta(days=1))
+        landings = {layout.SNAPSHOT: landing}
+        write_manifest(
+            self.lake, Manifest(entity, batch, asked, landings, rules="", parent=None, days=days, joined=joined)
         )
         table = self.table(entity)
         frame = pa.Table.from_pylist(arriving, schema=schema_to_pyarrow(table.schema(), include_field_ids=False))

@@ -13,11 +13,10 @@ from pyiceberg.manifest import ManifestContent
 from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
-from deftunes import layout
-from deftunes.adapters.catalog import BATCH_PROPERTY, writer_of
-from deftunes.adapters.lake import JsonObject, Lake
+from deftunes.adapters.catalog import batch_id_of, writer_of
+from deftunes.adapters.lake import Lake
+from deftunes.batches import Manifest, read_manifest
 from deftunes.entities import Entity
-from deftunes.errors import DeftunesError
 from deftunes.landing import Landings
 
 
@@ -52,18 +51,18 @@ def changes_since(table: Table, loaded: int | None, entity: Entity, lake: Lake) 
         newer.append(snapshot)
         parent = snapshot.parent_snapshot_id
         snapshot = None if parent is None else table.metadata.snapshot_by_id(parent)
-    batch_id = next((batch for batch in map(_batch_of, newer) if batch), None)
+    batch_id = next((batch for batch in map(batch_id_of, newer) if batch), None)
     if snapshot is None or any(_is_nobodys(newer, position) for position in range(len(newer))):
         return Changes(head.snapshot_id, batch_id, everything=True)
-    batches = frozenset(batch for batch in map(_batch_of, newer) if batch)
-    manifests = [_manifest(lake, entity, batch) for batch in sorted(batches)]
+    batches = frozenset(batch for batch in map(batch_id_of, newer) if batch)
+    manifests = [read_manifest(lake, entity, batch) for batch in sorted(batches)]
     return Changes(
         head.snapshot_id,
         batch_id,
         everything=False,
         snapshots=frozenset(each.snapshot_id for each in newer),
         batches=batches,
-        days=frozenset(day for manifest in manifests for day in _days(manifest)),
+        days=frozenset(day for manifest in manifests for day in manifest.days),
         instants=frozenset(_instants(manifests, lake)) if entity is Entity.USERS else frozenset(),
     )
 
@@ -83,10 +82,6 @@ def new_files(table: Table, changes: Changes) -> Iterator[FileScanTask]:
     return (task for task in table.scan().plan_files() if task.file.file_path in written)
 
 
-def _batch_of(snapshot: Snapshot) -> str | None:
-    return snapshot.summary.additional_properties.get(BATCH_PROPERTY) if snapshot.summary else None
-
-
 def _is_nobodys(newer: list[Snapshot], position: int) -> bool:
     """Whether a snapshot belongs to no batch, so that nothing is known of what it changed.
 
@@ -94,34 +89,18 @@ def _is_nobodys(newer: list[Snapshot], position: int) -> bool:
     commit that the same writer made right after it: the snapshot before it in `newer`, newest first.
     """
     snapshot = newer[position]
-    if _batch_of(snapshot) or _is_compaction(snapshot):
+    if batch_id_of(snapshot) or _is_compaction(snapshot):
         return False
     after, writer = newer[position - 1] if position else None, writer_of(snapshot)
-    return after is None or writer is None or _batch_of(after) is None or writer_of(after) != writer
+    return after is None or writer is None or batch_id_of(after) is None or writer_of(after) != writer
 
 
 def _is_compaction(snapshot: Snapshot) -> bool:
     return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
 
 
-def _manifest(lake: Lake, entity: Entity, batch_id: str) -> JsonObject:
-    key = layout.batch_key(entity, batch_id)
-    manifest = lake.get_json(key)
-    if manifest is None:
-        raise DeftunesError(
-            f"{entity}: expected the manifest of batch {batch_id} at {lake.uri(key)}, got nothing. "
-            f"Run `deftunes transform {entity}` again for its interval"
-        )
-    return manifest
-
-
-def _days(manifest: JsonObject) -> Iterator[date]:
-    for day in manifest.get("days", ()):
-        yield date.fromisoformat(day)
-
-
-def _instants(manifests: list[JsonObject], lake: Lake) -> Iterator[datetime]:
+def _instants(manifests: list[Manifest], lake: Lake) -> Iterator[datetime]:
     landings = Landings(lake, Entity.USERS)
     for manifest in manifests:
-        for folder in manifest["landings"].values():
+        for folder in manifest.landings.values():
             yield landings.read(folder).extracted_at

@@ -9,8 +9,10 @@ import pytest
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 
 from deftunes import layout
+from deftunes.batches import Manifest
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError
+from deftunes.interval import Interval
 from deftunes.load.changes import changes_since
 
 Write = tuple[str | None, Operation] | tuple[str | None, Operation, str]
@@ -55,7 +57,9 @@ class FakeLake:
     def get_json(self, key: str) -> dict[str, Any] | None:
         for batch, days in self.days.items():
             if key == layout.batch_key(Entity.SESSIONS, batch):
-                return {"days": days, "landings": {}}
+                replaced = tuple(map(date.fromisoformat, days))
+                asked = Interval(date(2020, 1, 1), date(2020, 1, 2))
+                return Manifest(Entity.SESSIONS, batch, asked, {}, rules="", parent=None, days=replaced).to_json()
         return None
 
     def uri(self, key: str) -> str:
