@@ -1,0 +1,353 @@
+"""The one place that knows how a stage is run: its runner, its names, its patience.
+
+    platform.json + section [deftunes] of Airflow's configuration  ->  one operator a stage and entity
+
+Where a stage runs is in platform.json: as a Glue job, or as a container on ECS, which the setting `batch_stages` sends
+to AWS Batch instead. Nothing is asked or started at import, and nothing here knows whether this is a laptop or AWS.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.configuration import conf
+from airflow.exceptions import AirflowException, AirflowFailException
+from airflow.providers.amazon.aws.operators.batch import BatchOperator
+from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
+from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
+from airflow.sdk import DAG, Asset, BaseOperator, Param
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+_LOG = logging.getLogger(__name__)
+_FOLDER = Path(__file__).resolve().parent
+_SECTION = "deftunes"
+# On AWS, and in compose, platform.json lies beside the DAGs; in a checkout it is the root's.
+PLATFORM: dict[str, Any] = json.loads(
+    next(path for path in (_FOLDER / "platform.json", _FOLDER.parent / "platform.json") if path.is_file()).read_text(
+        encoding="utf-8"
+    )
+)
+# Exit codes of the command line that another try does not mend: bad usage, and refused until a person decides.
+_FOR_A_PERSON = {2: "the call or a setting is wrong", 3: "refused, and a person decides"}
+_POLL_SECONDS = 5
+# Longer than any run that is not stuck. Glue ends its jobs itself before that (terraform: timeout_minutes).
+_PATIENCE = {
+    "extract": timedelta(hours=4),
+    "transform": timedelta(hours=5),
+    "quality": timedelta(hours=5),
+    "publish": timedelta(hours=4),
+    "load": timedelta(hours=4),
+    "model": timedelta(hours=4),
+    "check": timedelta(hours=1),
+}
+_PATIENCE_IN_BATCH = timedelta(hours=24)
+# The second half of each DAG's page.
+_ON_CALL = """
+**A task is red.** Its log ends with what was expected, what came and the next command. Mend that, then *clear* the
+task: running any task again, alone or with those after it, is always safe and ends in the same tables. Readers see
+what they saw before until `publish` (silver) and `model` (views) succeed. Never mark a task as a success: the next one
+asks for what it left, not for its colour.
+
+- *Containers* (`extract`, `publish`, `load`, `model`, `check`): exit code 75 is tried again by itself. 3 is a refusal
+  and red at once: a person decides. 2 is red at once, too: a setting or an argument is wrong.
+- *Glue jobs* (`transform`, `quality`): Glue tells no exit codes apart, so a refusal is tried twice more before it is
+  red. The last error names the command that shows the job's log.
+- `quality` *refused*: `deftunes quarantine list` shows the records and why. Have the source corrected, or change the
+  rule or the threshold; then clear `extract` and what follows.
+- `extract` *refused*: the answer lacks records that were there before. If that is right, trigger the same days again by
+  `start` and `end` with `accept_shrink`.
+- `check` *failed*: every stage ended, but gold does not show what was landed. Its message names the table.
+
+**A range at once.** Trigger with `start` and `end` (UTC days, `end` excluded): one run instead of hundreds.
+
+**Stopped, stuck, lost.** A task that is stopped or exceeds its timeout stops its container or job. After the loss of a
+worker the container runs on, and the retry starts another beside it: both may finish, nothing is doubled. A Glue job
+never runs beside itself: there the retry fails until the first has ended.
+"""
+
+
+def pipeline(dag_id: str, *, doc: str, params: Mapping[str, Param] | None = None) -> DAG:
+    """A daily pipeline over UTC days: the days from `start_date` on, one after the other, or a range by its params."""
+    return DAG(
+        dag_id,
+        schedule=CronDataIntervalTimetable("@daily", timezone="UTC"),
+        start_date=_midnight(_option("start_date", "2020-01-01")),
+        end_date=_midnight(last) if (last := _option("end_date", "")) else None,
+        catchup=True,
+        max_active_runs=1,
+        tags=[_SECTION, f"release {_option('release')}"],
+        doc_md=doc + _ON_CALL,
+        params={**_RANGE, **(params or {})},
+        user_defined_macros={"first_day": _first_day, "day_after": _day_after},
+        default_args={
+            "owner": _SECTION,
+            "retries": 5,
+            "retry_delay": timedelta(seconds=30),
+            "retry_exponential_backoff": True,
+            "max_retry_delay": timedelta(minutes=15),
+            "on_failure_callback": tell_what_to_do,
+        },
+    )
+
+
+def stage(task_id: str, *, flags: Sequence[str] = (), **more: Any) -> BaseOperator:
+    """The task that runs `task_id`, a key of platform.json's `tasks` or Glue `jobs`.
+
+    `flags` name DAG params: one that is set becomes the command's flag of that name.
+    """
+    name = task_id.partition("_")[0]
+    more = {
+        "task_id": task_id,
+        "execution_timeout": _PATIENCE[name],
+        "aws_conn_id": None,  # the environment's own identity
+        "deferrable": False,
+        **more,
+    }
+    if task_id in PLATFORM["glue"]["jobs"]:
+        return _glue_job(PLATFORM["glue"]["jobs"][task_id], **more)
+    task = PLATFORM["tasks"][task_id]
+    command = [*task["command"], "--start", _START, "--end", _END, *map(_flag, flags)]
+    if name in _listed("batch_stages"):
+        return _batch_job(task, command, **{**more, "execution_timeout": _PATIENCE_IN_BATCH})
+    return _ecs_task(task, command, **more)
+
+
+def silver(entity: str) -> Asset:
+    """What `publish` brings forward: the entity's published table."""
+    return Asset(f"{PLATFORM['schemas']['transform']}.{entity}")
+
+
+def gold() -> Asset:
+    """What a check has found right: the views that people read."""
+    return Asset(PLATFORM["schemas"]["bi_views"])
+
+
+def tell_what_to_do(context: "Context") -> None:
+    """The last lines of a failed task's log, for whoever opens it."""
+    _LOG.error(
+        "%s of run %s has failed for good. The lines above end with what was expected, what came and the next command; "
+        "docs/runbook.md has a heading for each exit code. Afterwards clear this task: that is always safe.",
+        context["ti"].task_id,
+        context["run_id"],
+    )
+
+
+##### The interval of a run: its data interval, or the range in its params
+
+_DAY = {"type": ["null", "string"], "format": "date"}
+_RANGE = {
+    "start": Param(None, **_DAY, title="First day", description="To run a range at once: its first UTC day."),
+    "end": Param(None, **_DAY, title="Day after the last", description="The UTC day after its last one."),
+}
+_START = "{{ first_day(params, data_interval_start) }}"
+_END = "{{ day_after(params, data_interval_end) }}"
+
+
+def _first_day(params: Mapping[str, Any], interval_start: datetime | None) -> str:
+    first, _ = _range(params)
+    return str(first or _of_interval(interval_start))
+
+
+def _day_after(params: Mapping[str, Any], interval_end: datetime | None) -> str:
+    _, after = _range(params)
+    return str(after or _of_interval(interval_end))
+
+
+def _range(params: Mapping[str, Any]) -> tuple[date | None, date | None]:
+    """The days of the params, if they are given.
+
+    Raises:
+        AirflowFailException: they are no range; another try would read the same.
+    """
+    first, after = (date.fromisoformat(params[name]) if params[name] else None for name in ("start", "end"))
+    if (first is None) is not (after is None) or (first is not None and after is not None and first >= after):
+        raise AirflowFailException(
+            f"expected the params start and end as two days, start before end, or neither; got start {first} and "
+            f"end {after}. Trigger the DAG again"
+        )
+    return first, after
+
+
+def _of_interval(moment: datetime | None) -> date:
+    if moment is None:
+        raise AirflowFailException(
+            "expected a data interval or the params start and end, got neither. Trigger the DAG again with both params"
+        )
+    return moment.astimezone(UTC).date()
+
+
+def _flag(param: str) -> str:
+    """A word that is empty, and then left out, unless the param is set."""
+    return f"{{{{ '--{param.replace('_', '-')}' if params.{param} else '' }}}}"
+
+
+##### Runners
+
+
+class StageTask(EcsRunTaskOperator):
+    """A stage as an ECS task. Where a person has to decide it does not try again; stopped is not done."""
+
+    def render_template_fields(self, context: "Context", jinja_env: Any = None) -> None:
+        """Render, and leave out what was rendered to nothing."""
+        super().render_template_fields(context, jinja_env)
+        _drop_empty_words(self.overrides["containerOverrides"][0])
+
+    def execute(self, context: "Context") -> None:
+        """Run the task and judge how it ended."""
+        try:
+            super().execute(context)
+        except Exception as error:
+            _give_up_on(self._container().get("exitCode"), error)
+            raise
+        # A stopped container may well end with 0: it was asked to.
+        task = self._task()
+        if task.get("stopCode") == "UserInitiated":
+            raise AirflowException(f"expected the task to end by itself, got it stopped: {task.get('stoppedReason')}")
+
+    def _task(self) -> dict[str, Any]:
+        if not self.arn:
+            return {}
+        found: list[dict[str, Any]] = self.client.describe_tasks(cluster=self.cluster, tasks=[self.arn])["tasks"]
+        return found[0] if found else {}
+
+    def _container(self) -> dict[str, Any]:
+        containers: list[dict[str, Any]] = self._task().get("containers", [])
+        return containers[0] if containers else {}
+
+
+class StageBatchJob(BatchOperator):
+    """A stage as a job of AWS Batch, for runs of hours. Where a person has to decide it does not try again."""
+
+    def render_template_fields(self, context: "Context", jinja_env: Any = None) -> None:
+        """Render, and leave out what was rendered to nothing."""
+        super().render_template_fields(context, jinja_env)
+        _drop_empty_words(self.container_overrides)
+
+    def execute(self, context: "Context") -> None:
+        """Run the job and judge how it ended."""
+        try:
+            super().execute(context)
+        except Exception as error:
+            if self.job_id:
+                _give_up_on(self.hook.get_job_description(self.job_id).get("container", {}).get("exitCode"), error)
+            raise
+
+    def on_kill(self) -> None:
+        """Stop the job, if there is one yet."""
+        if self.job_id:
+            super().on_kill()
+
+
+class StageGlueJob(GlueJobOperator):
+    """A stage as a run of a Glue job that exists. Only SUCCEEDED is done."""
+
+    def execute(self, context: "Context") -> None:
+        """Run the job and judge how it ended."""
+        try:
+            super().execute(context)
+        except AirflowException as error:
+            raise AirflowException(f"{error}: {self._run().get('ErrorMessage')}. {self._where_logs_are()}") from error
+        # The operator takes STOPPED for an end like any other.
+        state = self._run().get("JobRunState")
+        if state != "SUCCEEDED":
+            raise AirflowException(f"expected the job to succeed, got {state}. {self._where_logs_are()}")
+
+    def on_kill(self) -> None:
+        """Stop the run, if there is one yet."""
+        if self._job_run_id:
+            super().on_kill()
+
+    def _run(self) -> dict[str, Any]:
+        run: dict[str, Any] = self.hook.conn.get_job_run(JobName=self.job_name, RunId=self._job_run_id)["JobRun"]
+        return run
+
+    def _where_logs_are(self) -> str:
+        group = PLATFORM["log_groups"]["glue_output"]
+        return f"Its log: aws logs tail {group} --log-stream-names {self._job_run_id} --since 1d"
+
+
+def _ecs_task(task: Mapping[str, Any], command: Sequence[str], **more: Any) -> BaseOperator:
+    return StageTask(
+        cluster=_option("cluster", PLATFORM["cluster"]),
+        # Without a revision: the newest, which is that of the release that was rolled out last.
+        task_definition=task["family"],
+        launch_type="FARGATE",
+        network_configuration={
+            "awsvpcConfiguration": {
+                "subnets": _listed("subnets", wanted=True),
+                "securityGroups": _listed("security_groups", wanted=True),
+                "assignPublicIp": "DISABLED",
+            }
+        },
+        overrides={"containerOverrides": [{"name": PLATFORM["container"], "command": list(command)}]},
+        container_name=PLATFORM["container"],
+        awslogs_group=PLATFORM["log_groups"][task["log_group"]],
+        awslogs_stream_prefix=more["task_id"],
+        awslogs_fetch_interval=timedelta(seconds=_POLL_SECONDS),
+        waiter_delay=_POLL_SECONDS,
+        # What it would hand on is the log's last line, at the price of failing where there is no log.
+        do_xcom_push=False,
+        **more,
+    )
+
+
+def _batch_job(task: Mapping[str, Any], command: Sequence[str], **more: Any) -> BaseOperator:
+    return StageBatchJob(
+        job_name=task["family"],
+        job_definition=task["family"],
+        job_queue=_option("batch_queue"),
+        container_overrides={"command": list(command)},
+        awslogs_enabled=True,
+        awslogs_fetch_interval=timedelta(seconds=_POLL_SECONDS),
+        **more,
+    )
+
+
+def _glue_job(job: Mapping[str, Any], **more: Any) -> BaseOperator:
+    return StageGlueJob(
+        job_name=job["name"],
+        script_args={"--start": _START, "--end": _END},
+        job_poll_interval=_POLL_SECONDS,
+        stop_job_run_on_kill=True,
+        # Its state does not tell a refusal from an accident, so a refusal is tried again, too: not for long.
+        retries=2,
+        **more,
+    )
+
+
+def _give_up_on(exit_code: int | None, error: Exception) -> None:
+    """Fail at once where another try would end the same."""
+    if exit_code in _FOR_A_PERSON:
+        raise AirflowFailException(f"exit code {exit_code}: {_FOR_A_PERSON[exit_code]}. {error}") from error
+
+
+def _drop_empty_words(override: dict[str, Any] | None) -> None:
+    if override:
+        override["command"] = [word for word in override["command"] if word]
+
+
+##### Settings
+
+
+def _option(name: str, default: str | None = None) -> str:
+    value: str = conf.get(_SECTION, name, fallback=default or "").strip() or (default or "")
+    if not value and default is None:
+        raise AirflowException(
+            f"expected the option {name} in section [{_SECTION}] of Airflow's configuration, got none. Set "
+            f"AIRFLOW__{_SECTION.upper()}__{name.upper()}, on AWS {_SECTION}.{name} of the environment; see docs/aws.md"
+        )
+    return value
+
+
+def _listed(name: str, *, wanted: bool = False) -> list[str]:
+    return [item.strip() for item in _option(name, None if wanted else "").split(",") if item.strip()]
+
+
+def _midnight(text: str) -> datetime:
+    return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC)

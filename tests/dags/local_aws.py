@@ -1,0 +1,100 @@
+"""MiniStack without Docker, which notes every call and ends tasks and Batch jobs as their definitions say.
+
+    python local_aws.py PORT JOURNAL
+
+A definition's environment variable END is the exit code of what is started from it; `never` leaves it running. A Glue
+job's default argument --END is the state its runs end in. What a container would have logged is one line in the stream
+that ECS would have made.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from ministack import app as ministack
+from ministack.core.responses import request_scope
+from ministack.services import batch, cloudwatch_logs, ecs, glue
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+Message = MutableMapping[str, Any]
+
+
+def ending(definition: dict[str, Any]) -> str:
+    given = {entry["name"]: entry["value"] for entry in definition.get("environment", [])}
+    return str(given.get("END", "0"))
+
+
+def end_tasks() -> None:
+    for arn, task in list(ecs._tasks.items()):
+        definition = ecs._task_defs[ecs._resolve_td_key(task["taskDefinitionArn"])]["containerDefinitions"][0]
+        if task["lastStatus"] != "RUNNING" or ending(definition) == "never":
+            continue
+        logs = definition["logConfiguration"]["options"]
+        stream = {
+            "logGroupName": logs["awslogs-group"],
+            "logStreamName": f"{logs['awslogs-stream-prefix']}/{definition['name']}/{arn.rpartition('/')[2]}",
+        }
+        cloudwatch_logs._create_log_stream(stream)
+        line = json.dumps({"logged_by": logs["awslogs-stream-prefix"]})
+        cloudwatch_logs._put_log_events({**stream, "logEvents": [{"message": line}]})
+        ecs._mark_task_stopped(
+            arn, task, "Essential container in task exited", "EssentialContainerExited", int(ending(definition))
+        )
+
+
+def end_batch_jobs() -> None:
+    for job in batch._jobs.values():
+        found = [d for d in batch._job_defs.values() if d["jobDefinitionName"] == job["jobDefinition"]]
+        code = int(ending(found[0]["containerProperties"]))
+        job["status"], job["container"] = "FAILED" if code else "SUCCEEDED", {"exitCode": code}
+
+
+def end_glue_runs() -> None:
+    for runs in glue._job_runs.values():
+        for run in runs:
+            run["JobRunState"] = run["Arguments"].get("--END", "SUCCEEDED")
+
+
+def application(journal: Path) -> Callable[..., Awaitable[None]]:
+    async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
+        if scope["type"] != "http":
+            await ministack.app(scope, receive, send)
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        headers = dict(scope["headers"])
+        target = headers.get(b"x-amz-target", b"").decode()
+        operation = target.rpartition(".")[2] or scope["path"].rpartition("/")[2]
+        if target or scope["path"].startswith("/v1/"):
+            with journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"operation": operation, "request": json.loads(body or b"{}")}) + "\n")
+
+        async def replay() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        with request_scope(ACCOUNT, REGION):
+            if operation == "GetJobRun":
+                end_glue_runs()
+        await ministack.app(scope, replay, send)
+        with request_scope(ACCOUNT, REGION):
+            if operation == "RunTask":
+                end_tasks()
+            elif operation == "submitjob":
+                end_batch_jobs()
+
+    return app
+
+
+if __name__ == "__main__":
+    config = Config()
+    config.bind = [f"127.0.0.1:{sys.argv[1]}"]
+    asyncio.run(serve(application(Path(sys.argv[2])), config))  # type: ignore[arg-type]
