@@ -36,6 +36,7 @@ down: setup ## Stop the embedded parts; their data stays in .deftunes
 
 .PHONY: test
 test: lint $(VENV)/.checkov $(VENV)/.airflow ## Lint, types and all tests but those that need Docker or many minutes, fast ones first
+	MYPYPATH=dags $(BIN)/mypy --cache-dir .mypy_cache/airflow --python-executable $(VENV)/airflow/bin/python dags
 	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not docker and not scale"
 
 .PHONY: test-unit

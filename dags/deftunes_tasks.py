@@ -201,7 +201,7 @@ class StageTask(EcsRunTaskOperator):
     def execute(self, context: "Context") -> None:
         """Run the task and judge how it ended."""
         try:
-            super().execute(context)
+            super().execute(context)  # type: ignore[no-untyped-call]
         except Exception as error:
             _give_up_on(self._container().get("exitCode"), error)
             raise
@@ -241,7 +241,7 @@ class StageBatchJob(BatchOperator):
     def on_kill(self) -> None:
         """Stop the job, if there is one yet."""
         if self.job_id:
-            super().on_kill()
+            super().on_kill()  # type: ignore[no-untyped-call]
 
 
 class StageGlueJob(GlueJobOperator):
@@ -261,7 +261,7 @@ class StageGlueJob(GlueJobOperator):
     def on_kill(self) -> None:
         """Stop the run, if there is one yet."""
         if self._job_run_id:
-            super().on_kill()
+            super().on_kill()  # type: ignore[no-untyped-call]
 
     def _run(self) -> dict[str, Any]:
         run: dict[str, Any] = self.hook.conn.get_job_run(JobName=self.job_name, RunId=self._job_run_id)["JobRun"]

@@ -26,11 +26,12 @@ _ORDER = ("unit", "contract", "integration/pipeline", "drills", "integration", "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the layers in order, and keep on one worker what shares a history: a file, or Terraform's one plan."""
+    """Put the layers in order, and keep on one worker what is shared: a file, Terraform's plan, Airflow's runs."""
     root = Path(__file__).parent
     for item in items:
         name = item.path.relative_to(root).as_posix()
-        item.add_marker(pytest.mark.xdist_group("terraform" if "test_terraform" in name else name))
+        shared = next((group for group in ("test_terraform", "dags/") if group in name), name)
+        item.add_marker(pytest.mark.xdist_group(shared))
     items.sort(key=lambda item: _place(item.path.relative_to(root).as_posix()))
 
 

@@ -49,8 +49,7 @@ def end_tasks() -> None:
 
 def end_batch_jobs() -> None:
     for job in batch._jobs.values():
-        found = [d for d in batch._job_defs.values() if d["jobDefinitionName"] == job["jobDefinition"]]
-        code = int(ending(found[0]["containerProperties"]))
+        code = int(ending(batch._job_definitions[job["jobDefinition"]][-1]["containerProperties"]))
         job["status"], job["container"] = "FAILED" if code else "SUCCEEDED", {"exitCode": code}
 
 

@@ -136,14 +136,16 @@ def run(bag: DagBag, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare_runs(bag: DagBag) -> None:
-    """What the DAG processor has done before a run, and two economies of seconds per task."""
+    """What the DAG processor has done before a run, and economies of seconds per task."""
     import structlog
     from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
     from airflow.sdk.execution_time import supervisor
 
     DagBundlesManager().sync_bundles_to_db()
     bag.sync_to_db("dags-folder", None)
     supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+    BatchClientHook.DEFAULT_DELAY_MIN = BatchClientHook.DEFAULT_DELAY_MAX = 0
     structlog.configure(
         [structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer()], cache_logger_on_first_use=False
     )
