@@ -258,6 +258,12 @@ def test_production_protects_its_data_and_a_trial_leaves_nothing(terraform: Any)
 def test_airflow_is_told_what_the_dags_read(plan: Plan) -> None:
     (airflow,) = plan.of("aws_mwaa_environment")
     assert airflow.values["airflow_version"] == "3.0.6"
+    # Ids are known after apply, and hide the whole map; what the DAGs demand is a validation of the module.
+    uploaded_names = {Path(r.values["key"]).name for r in plan.of("aws_s3_object") if "/dags/" in r.values["key"]}
+    assert uploaded_names == {"platform.json"} | {
+        path.name for path in (ROOT / "dags").iterdir() if path.suffix in {".py", ".txt"}
+    }
+    assert airflow.values["requirements_s3_path"] == "airflow/dags/requirements-mwaa.txt"
     (uploaded,) = [r.values for r in plan.of("aws_s3_object") if r.values["key"].endswith("/platform.json")]
     assert (
         ROOT / "terraform/environments/dev" / uploaded["source"].replace("./", "", 1)

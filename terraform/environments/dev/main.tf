@@ -169,6 +169,7 @@ module "orchestration" {
     subnets         = join(",", module.network.private_subnet_ids)
     security_groups = module.network.tasks_security_group_id
     batch_queue     = module.extract_job.batch_queue
+    start_date      = var.first_day
   }
 
   jobs = {

@@ -45,3 +45,14 @@ variable "egress_ports" {
   type        = set(number)
   default     = []
 }
+
+variable "first_day" {
+  description = "First UTC day that the DAGs run for, as YYYY-MM-DD; null: 2020-01-01. Unpausing a DAG begins there, a run a day."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.first_day == null || can(regex("^[0-9]{4}-[0-9]{2}-[0-9]{2}$", var.first_day))
+    error_message = "Expected a day as YYYY-MM-DD."
+  }
+}

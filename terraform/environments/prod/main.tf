@@ -166,6 +166,8 @@ module "orchestration" {
     subnets         = join(",", module.network.private_subnet_ids)
     security_groups = module.network.tasks_security_group_id
     batch_queue     = module.extract_job.batch_queue
+    batch_stages    = length(var.batch_stages) == 0 ? null : join(",", var.batch_stages)
+    start_date      = var.first_day
   }
 
   jobs = {

@@ -48,3 +48,25 @@ variable "egress_ports" {
   type        = set(number)
   default     = []
 }
+
+variable "first_day" {
+  description = "First UTC day that the DAGs run for, as YYYY-MM-DD; null: 2020-01-01. Unpausing a DAG begins there, a run a day."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.first_day == null || can(regex("^[0-9]{4}-[0-9]{2}-[0-9]{2}$", var.first_day))
+    error_message = "Expected a day as YYYY-MM-DD."
+  }
+}
+
+variable "batch_stages" {
+  description = "Container stages that the DAGs send to AWS Batch instead of ECS, for runs of hours; see docs/aws.md."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.batch_stages, ["extract", "publish", "load", "model", "check"])) == 0
+    error_message = "Expected stages among extract, publish, load, model and check; transform and quality are Glue jobs."
+  }
+}
