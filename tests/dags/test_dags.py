@@ -219,6 +219,14 @@ def test_whoever_is_on_call_is_told_what_to_do(airflow: Asked, dag: str) -> None
         assert f"`{param}`" in text
 
 
+def test_every_setting_is_documented() -> None:
+    text = (DAGS / "deftunes_tasks.py").read_text("utf-8")
+    read = set(re.findall(r'_(?:option|listed)\("(\w+)"', text))
+    assert {row[0].strip("`") for row in table_after(REPOSITORY / "docs" / "aws.md", "| Option |")} == read
+    told = (REPOSITORY / "terraform/environments/prod/main.tf").read_text("utf-8").partition("dag_settings = {")[2]
+    assert set(re.findall(r"^    (\w+) +=", told.partition("\n  }")[0], re.MULTILINE)) == read - {"end_date"}
+
+
 def test_exit_codes_that_are_for_a_person_are_the_errors_own() -> None:
     tree = ast.parse((DAGS / "deftunes_tasks.py").read_text("utf-8"))
     (found,) = [
