@@ -74,6 +74,24 @@ def run_checks(settings: "Settings") -> Iterator[Check]:
         platform.close()
 
 
+def run_aws_checks(settings: "Settings") -> Iterator[Check]:
+    """What Terraform and a release should have left in the AWS account of the caller's own credentials."""
+    from deftunes.adapters.account import Account  # noqa: PLC0415 - only here
+
+    account = Account(settings.aws_region)
+    apply, release = "terraform apply", "make deploy, with the release of your terraform.tfvars"
+    yield _check("identity", account.identity, "aws sts get-caller-identity must answer; set AWS_REGION")
+    yield _check("buckets", account.buckets, apply)
+    yield _check("catalog", account.catalog, apply)
+    yield _check("tasks", account.tasks, apply)
+    yield _check("images", account.images, release)
+    yield _check("glue jobs", account.glue_jobs, f"{apply}; a missing file: {release}")
+    yield _check("secrets", account.secrets, "aws secretsmanager put-secret-value (docs/aws.md)")
+    yield _check("warehouse", account.warehouse, f"{apply}; it takes minutes to become available")
+    yield _check("airflow", account.airflow, f"{apply}; it takes half an hour to become available")
+    yield _check("alerts", account.alerts, "set emails in terraform.tfvars; each address confirms by mail")
+
+
 def _check(name: str, look: Callable[[], str], remedy: str) -> Check:
     try:
         return Check(name, True, look())

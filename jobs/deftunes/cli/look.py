@@ -169,12 +169,17 @@ def add_doctor(app: typer.Typer) -> None:
     """`deftunes doctor`."""
 
     @app.command(rich_help_panel=_LOOK)
-    def doctor(as_json: Json = False) -> None:
+    def doctor(
+        aws: Annotated[
+            bool, typer.Option("--aws", help="Check what Terraform made in your AWS account instead.")
+        ] = False,
+        as_json: Json = False,
+    ) -> None:
         """Check every part this platform stands on; each failure comes with what to do about it."""
         from deftunes.config import read_settings  # noqa: PLC0415
-        from deftunes.health import run_checks  # noqa: PLC0415
+        from deftunes.health import run_aws_checks, run_checks  # noqa: PLC0415
 
-        checks: list[Check] = list(run_checks(read_settings()))
+        checks: list[Check] = list((run_aws_checks if aws else run_checks)(read_settings()))
         if as_json:
             for check in checks:
                 emit(check.to_json())
