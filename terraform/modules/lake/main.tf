@@ -280,11 +280,11 @@ locals {
   # check looks at what main holds and writes nothing.
   checks = {
     for pipeline, entities in { songs = ["songs"], api = ["users", "sessions"] } : pipeline => {
-      reads   = flatten([for entity in entities : ["landing/${entity}", "batches/${entity}", "published/${entity}", "${local.table_prefixes[entity]}/metadata"]])
-      adds    = []
-      deletes = []
-      looks   = entities
-      commits = []
+      reads                           = flatten([for entity in entities : ["landing/${entity}", "batches/${entity}", "published/${entity}", "${local.table_prefixes[entity]}/metadata"]])
+      adds                            = []
+      deletes                         = []
+      looks                           = entities
+      commits                         = []
     }
   }
 
@@ -329,9 +329,9 @@ locals {
     {
       check_songs = local.checks.songs
       check_api   = local.checks.api
-      model     = { reads = ["landing/sessions"], adds = ["runs"], deletes = [], looks = [], commits = [] }
-      warehouse = { reads = [for entity in var.entities : local.table_prefixes[entity]], adds = [], deletes = [], looks = var.entities, commits = [] }
-      monitor   = { reads = [for entity in var.entities : local.table_prefixes[entity]], adds = [], deletes = [], looks = var.entities, commits = [] }
+      model       = { reads = ["landing/sessions"], adds = ["runs"], deletes = [], looks = [], commits = [] }
+      warehouse   = { reads = [for entity in var.entities : local.table_prefixes[entity]], adds = [], deletes = [], looks = var.entities, commits = [] }
+      monitor     = { reads = [for entity in var.entities : local.table_prefixes[entity]], adds = [], deletes = [], looks = var.entities, commits = [] }
     },
   )
 
