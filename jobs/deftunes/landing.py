@@ -157,6 +157,19 @@ class Landings:
         return {unit: self.read(folder) for unit, folder in newest.items()}
 
 
+def days_to_ask(landings: Landings, asked: Interval, look_back: int) -> tuple[date, ...]:
+    """The days of `asked`, and of the `look_back` days before it those that are landed already.
+
+    A day before `asked` that was never landed stays out: a run never brings in a day that nobody asked for.
+    """
+    if look_back == 0:
+        return tuple(asked.days())
+    before = Interval(asked.widened(look_back).start, asked.start)
+    landed = landings.in_use_between(before)
+    earlier = (day for day in before.days() if layout.day_unit(day) in landed)
+    return (*earlier, *asked.days())
+
+
 def digest_of(record_digests: Iterable[bytes]) -> str:
     """One digest over many records' digests, whatever their order: order is not content."""
     total = hashlib.sha256()

@@ -92,7 +92,7 @@ def scope_of(platform: "Platform", entity: Entity | None, asked: Interval) -> Sc
     """Widen a call's interval by the look-back: for sessions and what follows from them, not for snapshots."""
     if entity is not None and entity.is_snapshot:
         return Scope(asked, tuple(asked.days()))
-    from deftunes.extract.sessions import days_to_ask  # noqa: PLC0415
+    from deftunes.landing import days_to_ask  # noqa: PLC0415
 
     look_back = platform.settings.look_back
     days = days_to_ask(platform.landings(Entity.SESSIONS), asked, look_back)
