@@ -53,7 +53,7 @@ def main() -> None:
 def client(service: str, **options: Any) -> Any:
     """A client of the local AWS, by the standard variables."""
     patient = Config(retries={"mode": "standard", "max_attempts": 5}, s3={"addressing_style": "path"})
-    return boto3.client(service, config=patient, **options)  # type: ignore[call-overload]
+    return boto3.client(service, region_name=os.environ["AWS_REGION"], config=patient, **options)  # type: ignore[call-overload]
 
 
 def make_bucket(s3: Any, name: str) -> None:
