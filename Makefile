@@ -14,10 +14,13 @@ WORKERS ?= 2
 # Settings of `make demo`: MSD's CSV or track_metadata.db, and the number of days. Empty: the command's own defaults.
 SONGS ?=
 DAYS ?=
+# The one tag of all images, and the version that `make release` gives them.
+TAG ?= dev
+VERSION ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##### Use
 
@@ -32,6 +35,25 @@ demo: setup ## Run the whole platform once on this machine: [SONGS=file] [DAYS=n
 down: setup ## Stop the embedded parts; their data stays in .deftunes
 	$(BIN)/deftunes down
 
+##### Images
+
+.PHONY: images
+images: ## Build every image under one tag: [TAG=tag]
+	DEFTUNES_RELEASE=$(TAG) DEFTUNES_REVISION=$$(git rev-parse HEAD) \
+	  DEFTUNES_SOURCE=$$(git config --get remote.origin.url | sed 's,//[^/@]*@,//,' || echo unknown) \
+	  docker buildx bake --file compose.yaml --file docker-bake.hcl --load images
+
+.PHONY: release
+release: ## Build and tag the images of a release, and give CHANGELOG.md its heading: VERSION=x.y.z
+	@refuse() { echo "make release: $$1" >&2; exit 1; }; \
+	[[ "$(VERSION)" =~ ^[0-9]+\.[0-9]+\.[0-9]+$$ ]] || refuse "expected VERSION=x.y.z, got '$(VERSION)'"; \
+	[ -z "$$(git status --porcelain)" ] || refuse "expected a tree without changes: commit or drop what git status shows"; \
+	! grep -qF "## $(VERSION) " CHANGELOG.md || refuse "CHANGELOG.md has $(VERSION) already: choose the next version"; \
+	! docker image inspect deftunes/extract:$(VERSION) >/dev/null 2>&1 || refuse "images of $(VERSION) are there already: choose the next version"
+	$(MAKE) images TAG=$(VERSION)
+	sed -i "s/^## Unreleased$$/&\n\n## $(VERSION) - $$(date -u +%F)/" CHANGELOG.md
+	@echo "Commit CHANGELOG.md and tag it: git commit -m 'Release $(VERSION)' CHANGELOG.md && git tag v$(VERSION)"
+
 ##### Develop
 
 .PHONY: test
@@ -42,6 +64,14 @@ test: lint $(VENV)/.checkov $(VENV)/.airflow ## Lint, types and all tests but th
 .PHONY: test-unit
 test-unit: setup ## Tests that need no network and no JVM
 	$(PYTEST) tests/unit
+
+.PHONY: smoke
+smoke: setup images ## One day through both DAGs in containers (needs Docker)
+	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e/test_images.py tests/e2e/test_demo.py
+
+.PHONY: e2e
+e2e: setup images ## Everything in containers: the demo, reruns, kills and restarts; half an hour (needs Docker)
+	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e
 
 .PHONY: lint
 lint: setup ## Style, import directions, types, SQL
@@ -63,6 +93,13 @@ lock: ## Pin every package anew (needs uv), to be reviewed like code
 	$(LOCK) --constraints requirements.txt --output-file requirements-build.txt requirements-build.in
 	$(LOCK) --output-file terraform/requirements-checkov.txt terraform/requirements-checkov.in
 	$(LOCK) --constraints requirements.txt --output-file terraform/requirements-glue.txt terraform/requirements-glue.in
+	$(LOCK) --constraints requirements.txt --extra extract --output-file images/extract/requirements.txt pyproject.toml
+	$(LOCK) --constraints requirements.txt --extra transform --output-file images/transform/requirements.txt pyproject.toml
+	$(LOCK) --constraints requirements.txt --extra load --extra model --output-file images/dbt/requirements.txt pyproject.toml
+	$(LOCK) --constraints requirements.txt --extra extract --extra transform --extra load --extra model \
+	  --output-file images/cli/requirements.txt pyproject.toml
+	$(LOCK) --constraints requirements.txt --extra aws-local --output-file images/aws-local/requirements.txt pyproject.toml
+	$(LOCK) --constraints requirements.txt --output-file images/purchase-api/requirements.txt images/purchase-api/requirements.in
 	$(LOCK) --exclude-newer 2025-08-30 --output-file images/airflow/requirements.txt images/airflow/requirements.in
 
 LOCK := uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-annotate \

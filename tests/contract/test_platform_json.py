@@ -21,7 +21,6 @@ from deftunes.pipeline import PipelineName, Stage
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM: dict[str, Any] = json.loads((ROOT / "platform.json").read_text("utf-8"))
 TASKS, JOBS, SECRETS = PLATFORM["tasks"], PLATFORM["glue"]["jobs"], PLATFORM["secrets"]
-LOCAL = PLATFORM["local"]
 INTERVAL = ["--start", "2020-01-01", "--end", "2020-01-02"]
 BY_ENTITY = {f"{stage}_{entity}" for stage, entity in itertools.product(Stage, Entity) if stage is not Stage.MODEL}
 CHECKS = {f"check_{name}": name for name in PipelineName if name is not PipelineName.ALL}  # one a DAG
@@ -84,7 +83,7 @@ def test_what_names_a_batch_is_the_same_in_all_its_stages(stage: Stage) -> None:
 
 
 def test_secrets_become_secret_settings() -> None:
-    for identifier, secret in {**SECRETS, **LOCAL["secrets"]}.items():
+    for identifier, secret in SECRETS.items():
         if secret["variable"] == "PGPASSWORD":  # libpq's own, beside a DSN without one
             continue
         assert secret["variable"] in VARIABLES, identifier
@@ -92,7 +91,6 @@ def test_secrets_become_secret_settings() -> None:
     assert len({secret["name"] for secret in SECRETS.values()}) == len(SECRETS)
     # A partial ARN that ends like AWS's own suffix (dash and six characters) would name another secret.
     assert not [s["name"] for s in SECRETS.values() if len(s["name"].rpartition("-")[2]) == 6]
-    assert set(LOCAL["environment"]) <= VARIABLES
 
 
 @pytest.mark.parametrize("task", TASKS)

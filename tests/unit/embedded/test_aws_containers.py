@@ -1,0 +1,68 @@
+from typing import Any
+
+import pytest
+
+from deftunes.embedded.aws_containers import Bounds, settle, without_own_s3
+
+BOUNDS = Bounds({"AWS_ENDPOINT_URL": "http://aws:4566", "AWS_ACCESS_KEY_ID": "role"}, memory=2432)
+
+
+def task(memory: str, *, is_read_only: bool = True) -> dict[str, Any]:
+    container = {"readonlyRootFilesystem": is_read_only, "mountPoints": [{"containerPath": "/tmp"}]}
+    return {"memory": memory, "containerDefinitions": [container]}
+
+
+def asked(kind: str, **more: Any) -> dict[str, Any]:
+    own = {"AWS_ENDPOINT_URL": "http://172.18.0.3:4566", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://172.18.0.3/x"}
+    return {"labels": {"ministack": kind}, "environment": {**own, "DEFTUNES_LAKE": "s3://lake"}, "command": [], **more}
+
+
+def test_a_container_gets_what_its_role_has_and_nothing_that_sdks_refuse() -> None:
+    settled = settle(asked("ecs"), BOUNDS, task("1024"))
+    assert settled["environment"] == {
+        "AWS_ENDPOINT_URL": "http://aws:4566",
+        "AWS_ACCESS_KEY_ID": "role",
+        "DEFTUNES_LAKE": "s3://lake",
+    }
+    assert settled["cap_drop"] == ["ALL"]
+    assert settled["init"] is True
+
+
+@pytest.mark.parametrize(("defined", "given"), [("1024", 1024), ("2432", 2432), ("8192", 2432)])
+def test_memory_is_the_tasks_and_never_more_than_the_machine_has(defined: str, given: int) -> None:
+    settled = settle(asked("ecs"), BOUNDS, task(defined))
+    assert settled["mem_limit"] == settled["memswap_limit"] == given << 20
+
+
+def test_a_task_writes_where_its_definition_says_and_nowhere_else() -> None:
+    settled = settle(asked("ecs"), BOUNDS, task("512"))
+    assert settled["read_only"] is True
+    assert [(mount["Target"], mount["Type"], mount["Source"]) for mount in settled["mounts"]] == [
+        ("/tmp", "volume", None)
+    ]
+    assert settle(asked("ecs"), BOUNDS, task("512", is_read_only=False))["read_only"] is False
+
+
+def test_a_glue_jobs_s3_is_the_lake() -> None:
+    command = ["spark-submit", "--master", "local[*]",
+               "--conf", "spark.driver.extraJavaOptions=-Daws.endpointUrlS3=http://own",
+               "--conf", "spark.ui.enabled=no",
+               "--conf", "spark.hadoop.fs.s3a.access.key=test", "--conf", "spark.sql.catalog.spark_catalog.s3.x=y",
+               "/tmp/script.py", "--conf-like", "spark.hadoop.fs.s3a.kept"]  # fmt: skip
+    settled = settle(asked("glue", command=command), BOUNDS, None)
+    assert settled["command"] == [
+        "spark-submit", "--master", "local[*]", "--conf", "spark.ui.enabled=no", "/tmp/script.py", "--conf-like",
+        "spark.hadoop.fs.s3a.kept",
+    ]  # fmt: skip
+    assert settled["mem_limit"] == 2432 << 20
+    assert "read_only" not in settled
+
+
+def test_a_last_word_that_begins_an_option_is_kept() -> None:
+    assert without_own_s3(["a", "--conf"]) == ["a", "--conf"]
+
+
+@pytest.mark.parametrize("labels", [{}, {"ministack": "rds"}])
+def test_other_containers_are_left_as_they_are(labels: dict[str, str]) -> None:
+    arguments = {"labels": labels, "command": "sleep"}
+    assert settle(arguments, BOUNDS, None) is arguments
