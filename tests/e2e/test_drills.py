@@ -1,0 +1,131 @@
+"""Containers killed, services restarted, days done again: Airflow tries again, and gold is the shop's truth."""
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from docker.models.containers import Container
+
+from deftunes import layout
+from support.containers import API, DAY, OPENING, SONGS, Airflow, Json, Platform
+
+SECONDS_TO_BEGIN = 300
+
+
+class Shop:
+    """The days that were run so far; each drill adds one."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.days = platform.days
+
+    def next_day(self, airflow: Airflow) -> str:
+        """Start a run of the API's DAG for the day after the last."""
+        self.days += 1
+        return airflow.trigger(API, OPENING + DAY * (self.days - 1), OPENING + DAY * self.days)
+
+    def assert_true(self) -> None:
+        """Gold is what the shop has sold, and no session or version is there twice."""
+        sold = self.platform.query(
+            f"select currency, sum(price) as sold from {layout.SERVING_SCHEMA}.fact_session group by 1"
+        )
+        truth = self.platform.truth(self.days)
+        assert {row["currency"]: f"{Decimal(str(row['sold'])):.2f}" for row in sold} == truth["revenue"]
+        (counts,) = self.platform.query(
+            "select count(*) as rows, count(distinct (session_id, item_number)) as keys"
+            f" from {layout.SERVING_SCHEMA}.fact_session"
+        )
+        assert counts["rows"] == counts["keys"]
+
+
+@pytest.fixture(scope="module")
+def shop(platform: Platform, airflow: Airflow) -> Shop:
+    shop = Shop(platform)
+    shop.assert_true()
+    return shop
+
+
+def gold(platform: Platform) -> list[Json]:
+    """Every row of gold by its content."""
+    tables = [f"{layout.SERVING_SCHEMA}.{name}" for name in ("dim_artists", "dim_songs", "dim_users", "fact_session")]
+    tables += [f"{layout.BI_SCHEMA}.{name}" for name in layout.BI_VIEWS]
+    parts = [
+        f"select '{name}' as name, count(*) as rows, md5(string_agg(line::text, '|' order by line::text)) as content"
+        f" from {name} as line"
+        for name in tables
+    ]
+    return platform.query(" union all ".join(parts) + " order by 1")
+
+
+def begun(platform: Platform, wanted: Callable[[Container], bool]) -> Container:
+    """A container of a stage that the local AWS has started."""
+    deadline = time.monotonic() + SECONDS_TO_BEGIN
+    while time.monotonic() < deadline:
+        for container in platform.stages():
+            if wanted(container):
+                return container
+        time.sleep(0.2)
+    raise AssertionError(f"no such stage began within {SECONDS_TO_BEGIN} s\n{platform.logs()}")
+
+
+def runs_stage(stage: str) -> Callable[[Container], bool]:
+    def wanted(container: Container) -> bool:
+        family = container.labels.get("com.amazonaws.ecs.task-definition-family", container.labels.get("job_name", ""))
+        return str(family).startswith(f"deftunes-{stage}")
+
+    return wanted
+
+
+def test_days_done_again_change_nothing(platform: Platform, airflow: Airflow, shop: Shop) -> None:
+    before = gold(platform)
+    for dag in (SONGS, API):
+        (run, *_) = airflow.runs(dag)
+        airflow.clear(dag, run)
+        airflow.wait_for(dag, run)
+        assert set(airflow.tries(dag, run).values()) == {2}
+    assert gold(platform) == before
+
+
+@pytest.mark.parametrize(
+    "stage", ["extract-sessions", "transform-sessions", "publish-sessions", "load-sessions", "model"]
+)
+def test_a_killed_container_is_tried_again(platform: Platform, airflow: Airflow, shop: Shop, stage: str) -> None:
+    run = shop.next_day(airflow)
+    begun(platform, runs_stage(stage)).kill()
+
+    airflow.wait_for(API, run)
+
+    assert airflow.tries(API, run)[stage.replace("-", "_")] >= 2
+    shop.assert_true()
+
+
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("service", ["minio", "postgres", "aws-local"])
+def test_a_part_that_ends_in_mid_run_comes_back(
+    platform: Platform, airflow: Airflow, shop: Shop, service: str, signal: str
+) -> None:
+    run = shop.next_day(airflow)
+    begun(platform, runs_stage("transform"))
+    part = platform.container(service)
+    if signal == "SIGTERM":
+        part.restart(timeout=20)
+    else:
+        part.kill()
+        time.sleep(5)
+        part.start()
+    platform.up()
+
+    airflow.wait_for(API, run)
+
+    shop.assert_true()
+
+
+def test_everything_stopped_and_started_keeps_what_it_had(platform: Platform, airflow: Airflow, shop: Shop) -> None:
+    before, runs = gold(platform), airflow.runs(API)
+    platform.compose("down", "--timeout", "20")
+    platform.up()
+    assert gold(platform) == before
+    assert airflow.runs(API) == runs
+    airflow.wait_for(API, shop.next_day(airflow))
+    shop.assert_true()

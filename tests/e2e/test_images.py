@@ -1,0 +1,91 @@
+"""Every image as it was built: who it runs as, what it says of itself, and that nothing secret is in it."""
+
+import re
+import time
+
+import docker
+import pytest
+
+from support.containers import RELEASE
+
+IMAGES = ("airflow", "aws-local", "cli", "dbt", "extract", "glue", "minio", "purchase-api", "transform")
+STAGES = ("cli", "dbt", "extract", "transform")
+PRIVATE_KEY = "-----BEGIN ([A-Z]+ )?PRIVATE KEY-----"
+AWS_KEY = r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"
+# AWS's own example, which its SDK's documents show.
+EXAMPLES = re.compile(r"EXAMPLE")
+PRIVATE_FILES = (".env", ".git", ".aws", ".netrc", ".pgpass", "pip.conf", ".npmrc", "id_rsa", "id_ed25519", ".docker")
+
+
+@pytest.fixture(scope="module")
+def engine() -> docker.DockerClient:
+    return docker.from_env()
+
+
+def inside(engine: docker.DockerClient, image: str, *command: str) -> str:
+    """What a command says in a container of the image, without network and as root, who can read everything."""
+    said: bytes = engine.containers.run(
+        f"deftunes/{image}:{RELEASE}", list(command[1:]), entrypoint=command[0], user="0:0", network_mode="none",
+        remove=True,
+    )  # fmt: skip
+    return said.decode()
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_runs_as_nobody_and_says_what_it_is(engine: docker.DockerClient, image: str) -> None:
+    config = engine.images.get(f"deftunes/{image}:{RELEASE}").attrs["Config"]
+    assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", config["User"])
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.version"] == RELEASE
+    assert re.fullmatch(r"[0-9a-f]{40}", labels["org.opencontainers.image.revision"])
+    assert labels["org.opencontainers.image.title"] == f"deftunes/{image}"
+    assert not re.search("PASSWORD|SECRET|TOKEN", " ".join(config["Env"]))
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_no_secret_is_in_an_image(engine: docker.DockerClient, image: str) -> None:
+    names = [word for name in PRIVATE_FILES for word in ("-o", "-name", name)][1:]
+    found = inside(engine, image, "find", "/", "-xdev", "(", "-path", "/proc", "-o", "-path", "/sys", ")", "-prune",
+                   "-o", "(", *names, ")", "-print")  # fmt: skip
+    assert found == ""
+    hits = inside(engine, image, "bash", "-c", 'grep -rIsE --exclude-dir={proc,sys,dev} "$0" / || [ $? = 1 ]',
+                  f"{PRIVATE_KEY}|{AWS_KEY}")  # fmt: skip
+    assert [line[:200] for line in hits.splitlines() if not EXAMPLES.search(line)] == []
+
+
+@pytest.mark.parametrize("image", STAGES)
+def test_a_stage_needs_no_file_system_of_its_own_to_write_to(engine: docker.DockerClient, image: str) -> None:
+    said = engine.containers.run(
+        f"deftunes/{image}:{RELEASE}", ["extract", "--help"], read_only=True, remove=True, cap_drop=["ALL"]
+    )
+    assert b"--start" in said
+
+
+@pytest.mark.parametrize("image", ["extract", "cli"])
+def test_a_stage_ends_when_it_is_asked_to(engine: docker.DockerClient, image: str) -> None:
+    """Without an init: the first process of a container hears no signal that it does not listen to."""
+    container = engine.containers.run(
+        f"deftunes/{image}:{RELEASE}",
+        ["extract", "sessions", "--start", "2020-01-01", "--end", "2020-01-02"],
+        environment={
+            "DEFTUNES_EMBEDDED": "false",
+            "DEFTUNES_LAKE": "s3://lake",
+            "AWS_ENDPOINT_URL_S3": "http://192.0.2.1:9000",  # nobody's, for documents: a call waits
+            "AWS_ACCESS_KEY_ID": "none",
+            "AWS_SECRET_ACCESS_KEY": "none",
+            "DEFTUNES_API_URL": "http://192.0.2.1",
+        },
+        detach=True,
+    )
+    try:
+        time.sleep(4)
+        began = time.monotonic()
+        container.stop(timeout=20)
+        assert time.monotonic() - began < 8
+        assert container.wait()["StatusCode"] == 143
+    finally:
+        container.remove(force=True)
+
+
+def test_extract_is_small(engine: docker.DockerClient) -> None:
+    assert engine.images.get(f"deftunes/extract:{RELEASE}").attrs["Size"] < 350_000_000
