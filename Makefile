@@ -65,6 +65,10 @@ test: lint $(VENV)/.checkov $(VENV)/.airflow ## Lint, types and all tests but th
 test-unit: setup ## Tests that need no network and no JVM
 	$(PYTEST) tests/unit
 
+.PHONY: deploy
+deploy: setup ## Bring a release to AWS, images and what Glue runs: E=dev|prod TAG=x.y.z
+	$(BIN)/python -m deftunes.deploy --environment "$(E)" --release "$(TAG)"
+
 .PHONY: smoke
 smoke: setup images ## One day through both DAGs in containers (needs Docker)
 	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e/test_images.py tests/e2e/test_demo.py

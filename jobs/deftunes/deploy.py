@@ -1,11 +1,13 @@
-"""Upload what the Glue jobs of a release run: `python -m deftunes.deploy --bucket B --release 1.4.0`.
+"""Bring a release to AWS: `python -m deftunes.deploy --environment dev --release 1.4.0`.
 
-    this project, its pinned wheels, the jars, the script  ->  s3://B/releases/1.4.0/glue/
+    this project, its pinned wheels, the jars, the script  ->  s3://<artifacts>/releases/1.4.0/glue/
+    the images of that tag on this machine                 ->  their repositories
 
-A release is what it was when it was tested: files that are there already are left as they are, and a release that was
-uploaded halfway is finished by the same command. The script goes last: without it no job starts.
+A release is what it was when it was tested: files and images that are there already are left as they are, and a release
+that was brought halfway is finished by the same command. The script goes last: without it no job starts.
 """
 
+import base64
 import json
 import shutil
 import subprocess
@@ -13,9 +15,12 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import boto3
+import docker
 import typer
+from docker.errors import APIError, DockerException, ImageNotFound
 
 from deftunes.adapters.jars import classpath
 from deftunes.adapters.lake import open_lake
@@ -23,6 +28,8 @@ from deftunes.config import REPOSITORY, Settings
 from deftunes.errors import BadUsageError, DeftunesError
 
 if TYPE_CHECKING:
+    from docker import DockerClient
+
     from deftunes.adapters.lake import Lake
 
 _REQUIREMENTS = REPOSITORY / "terraform" / "requirements-glue.txt"
@@ -100,17 +107,82 @@ def _pip(*arguments: str) -> None:
         )
 
 
+def push_images(engine: "DockerClient", repositories: dict[str, str], release: str, login: dict[str, str]) -> list[str]:
+    """Push `deftunes/<image>:<release>` to its repository (by image) where it is not there; returns what was pushed.
+
+    Raises:
+        DeftunesError: the image was not built, or the registry refused it.
+    """
+    pushed = []
+    images = json.loads((REPOSITORY / "platform.json").read_text("utf-8"))["images"]
+    for name, repository in repositories.items():
+        here, there = f"{images[name]['repository']}:{release}", f"{repository}:{release}"
+        if _is_pushed(engine, there, login):
+            continue
+        try:
+            engine.images.get(here).tag(repository, release)
+        except ImageNotFound as error:
+            raise DeftunesError(
+                f"expected the image {here} on this machine, found none; run: make images TAG={release}"
+            ) from error
+        for line in engine.images.push(repository, release, auth_config=login, stream=True, decode=True):
+            if "error" in line:
+                raise DeftunesError(f"expected {there} to take the image, got: {line['error']}. Run the command again")
+        pushed.append(there)
+    return pushed
+
+
+def _is_pushed(engine: "DockerClient", there: str, login: dict[str, str]) -> bool:
+    try:
+        engine.images.get_registry_data(there, auth_config=login)
+    except APIError as error:
+        if error.status_code in {403, 404} or "manifest unknown" in str(error):  # engines differ
+            return False
+        raise DeftunesError(f"expected {there.partition('/')[0]} to answer, got: {error.explanation}") from error
+    return True
+
+
+def _outputs(environment: str) -> dict[str, Any]:
+    """What Terraform says of an environment."""
+    folder = REPOSITORY / "terraform" / "environments" / environment
+    asked = ["terraform", f"-chdir={folder}", "output", "-json", "-no-color"]
+    if shutil.which("terraform") is None:
+        raise DeftunesError("expected terraform on the PATH, found none. Install it and run the command again")
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
+    found = json.loads(done.stdout) if done.returncode == 0 else {}
+    if "artifacts_bucket" not in found:
+        raise DeftunesError(
+            f"expected the outputs of {environment}, got: {done.stderr.strip() or 'none'}. "
+            f"Run: terraform -chdir=terraform/environments/{environment} apply"
+        )
+    return {name: output["value"] for name, output in found.items()}
+
+
+def _ecr_login() -> dict[str, str]:
+    """Good for hours; handed to the engine with each call, and kept nowhere."""
+    token = boto3.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    user, _, password = base64.b64decode(token).decode().partition(":")
+    return {"username": user, "password": password}
+
+
 def deploy(
-    bucket: Annotated[str, typer.Option(help="The artifacts bucket: terraform output -raw artifacts_bucket.")],
-    release: Annotated[str, typer.Option(help="The release, such as 1.4.0.")],
+    environment: Annotated[str, typer.Option(help="dev or prod: a folder of terraform/environments, applied.")],
+    release: Annotated[str, typer.Option(help="The release, such as 1.4.0: the tag of the images here.")],
 ) -> None:
-    """Upload what the Glue jobs of a release run."""
+    """Upload what the Glue jobs of a release run, and push its images."""
     if not release[:1].isdigit():
         raise BadUsageError(f"expected a release such as 1.4.0, got {release!r}: a name that moves says nothing")
-    lake = open_lake(Settings(lake=f"s3://{bucket}/releases/{release}/glue"))
+    outputs = _outputs(environment)
+    lake = open_lake(Settings(lake=f"s3://{outputs['artifacts_bucket']}/releases/{release}/glue"))
+    try:
+        engine = docker.from_env()
+    except DockerException as error:
+        raise DeftunesError(f"expected a Docker engine, got: {error}. Start it and run the command again") from error
+    pushed = push_images(engine, outputs["repositories"], release, _ecr_login())
     with tempfile.TemporaryDirectory(prefix="deftunes-release-") as work:
         written = upload_release(lake, Path(work))
-    sys.stdout.write("".join(f"{lake.uri(key)}\n" for key in written) or f"{lake.uri('')} is complete\n")
+    done = [*pushed, *map(lake.uri, written)]
+    sys.stdout.write("".join(f"{each}\n" for each in done) or f"release {release} is complete\n")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import pytest
 from deftunes import deploy
 from deftunes.adapters.lake import Lake, open_lake
 from deftunes.config import REPOSITORY, Settings
-from deftunes.errors import DeftunesError
+from deftunes.errors import BadUsageError, DeftunesError
 
 GLUE = json.loads((REPOSITORY / "platform.json").read_text("utf-8"))["glue"]
 PINS = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)(\[.*\])?==(?P<version>\S+)", re.MULTILINE)
@@ -80,3 +80,12 @@ def test_glue_runs_the_versions_that_are_tested() -> None:
     assert len(pinned) > 30
     assert {name: version for name, version in pinned.items() if tested.get(name) != version} == {}
     assert "pyspark" not in pinned  # Glue's own
+
+
+def test_what_cannot_be_deployed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(deploy, "REPOSITORY", tmp_path)  # no environment was ever applied there
+    (tmp_path / "terraform" / "environments" / "dev").mkdir(parents=True)
+    with pytest.raises(DeftunesError, match=r"(?s)expected (the outputs of dev.*/dev apply|terraform on the PATH)"):
+        deploy.deploy("dev", "1.4.0")
+    with pytest.raises(BadUsageError, match=r"expected a release such as 1\.4\.0"):
+        deploy.deploy("dev", "latest")
