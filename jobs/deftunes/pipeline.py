@@ -12,6 +12,7 @@ from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from deftunes.adapters.failures import aws_failures
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError, RetriableError
 from deftunes.interval import Interval
@@ -107,14 +108,15 @@ def run_pipeline(
     Raises:
         DeftunesError: a stage failed; what came before it stands, and running again goes on from there.
     """
-    scopes = {entity: scope_of(platform, entity, asked) for entity in name.entities}
-    for entity, scope in scopes.items():
-        yield Outcome(Stage.EXTRACT, entity, extract(platform, entity, scope, options or ExtractOptions()))
-    for entity, scope in scopes.items():
-        yield from bring(platform, entity, scope)
-    for entity in name.entities:
-        yield Outcome(Stage.LOAD, entity, load(platform, entity))
-    yield Outcome(Stage.MODEL, None, model(platform, scope_of(platform, None, asked)))
+    with aws_failures():
+        scopes = {entity: scope_of(platform, entity, asked) for entity in name.entities}
+        for entity, scope in scopes.items():
+            yield Outcome(Stage.EXTRACT, entity, extract(platform, entity, scope, options or ExtractOptions()))
+        for entity, scope in scopes.items():
+            yield from bring(platform, entity, scope)
+        for entity in name.entities:
+            yield Outcome(Stage.LOAD, entity, load(platform, entity))
+        yield Outcome(Stage.MODEL, None, model(platform, scope_of(platform, None, asked)))
 
 
 def extract(platform: "Platform", entity: Entity, scope: Scope, options: ExtractOptions) -> "Result":
@@ -260,7 +262,13 @@ def run_stage(
     Raises:
         DeftunesError: the stage before has not run for this interval, or this one failed.
     """
-    scope = scope_of(platform, entity, asked)
+    with aws_failures():
+        yield from _run_stage(platform, stage, entity, scope_of(platform, entity, asked), options)
+
+
+def _run_stage(
+    platform: "Platform", stage: Stage, entity: Entity | None, scope: Scope, options: ExtractOptions
+) -> Iterator[Outcome]:
     if stage is Stage.MODEL:
         yield Outcome(stage, None, model(platform, scope))
         return

@@ -16,12 +16,20 @@ from pyspark.sql import SparkSession
 
 from deftunes import layout
 from deftunes.config import export_spark_runtime
-from deftunes.errors import DeftunesError
+from deftunes.errors import DeftunesError, RetriableError
 
 if TYPE_CHECKING:
     from deftunes.config import Settings
 
 CATALOG = "lakehouse"
+# How the JVM's clients of S3 and Glue say that nobody answered.
+_AWAY = (
+    "Unable to execute HTTP request",
+    "ConnectException",
+    "SocketException",
+    "SocketTimeoutException",
+    "Status Code: 5",
+)
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 
 
@@ -45,6 +53,7 @@ def spark_failures(settings: "Settings") -> Iterator[None]:
 
     Raises:
         DeftunesError: Spark refused or failed; names the cause, and the memory setting where the JVM ran out of it.
+        RetriableError: S3 or Glue did not answer.
     """
     try:
         yield
@@ -55,6 +64,11 @@ def spark_failures(settings: "Settings") -> Iterator[None]:
                 "Spark's JVM ended, most likely for want of memory: DEFTUNES_SPARK_MEMORY is "
                 f"{settings.spark_memory}. Nothing was published; run it again with more of it, or a shorter "
                 "interval: deftunes backfill cuts a long one"
+            ) from error
+        away = next((line for line in told.splitlines() if any(words in line for words in _AWAY)), None)
+        if away:
+            raise RetriableError(
+                f"AWS did not answer Spark: {away.strip()[:500]}. Nothing was published; run the command again"
             ) from error
         cause = next((line for line in told.splitlines() if line.strip()), repr(error))
         raise DeftunesError(f"Spark failed: {cause[:500]}. Nothing was published; run the command again") from error

@@ -50,6 +50,7 @@ def interval_of(start: date, end: date) -> Interval:
 def open_platform(*needs: "Part") -> Iterator["Platform"]:
     """The platform over the settings, with the embedded parts that a verb needs running."""
     from deftunes import failpoints  # noqa: PLC0415 - `--help` reads no settings
+    from deftunes.adapters.failures import aws_failures  # noqa: PLC0415
     from deftunes.config import read_settings  # noqa: PLC0415
     from deftunes.embedded import resolve  # noqa: PLC0415
     from deftunes.platform import Platform  # noqa: PLC0415
@@ -58,7 +59,8 @@ def open_platform(*needs: "Part") -> Iterator["Platform"]:
     failpoints.arm(settings.failpoint)
     platform = Platform(resolve(settings, frozenset(needs)))
     try:
-        yield platform
+        with aws_failures():
+            yield platform
     finally:
         platform.close()
 
