@@ -13,12 +13,13 @@ from support.terraform import PLATFORM
 PASSWORDS = ("-local@", "deftunes-local", "reader-local", "warehouse-local")
 
 
-def test_every_task_of_both_dags_succeeded_at_once(airflow: Airflow) -> None:
+def test_every_task_of_both_dags_succeeded_at_its_first_try(airflow: Airflow) -> None:
     ran = set()
     for dag in (SONGS, API):
         for run in airflow.runs(dag):
             tries = airflow.tries(dag, run)
-            assert set(tries.values()) == {1}, tries
+            # A check that meets the other DAG's model at work ends with 75 and is tried again: that is its answer.
+            assert {count for task, count in tries.items() if not task.startswith("check_")} == {1}, tries
             ran |= set(tries)
     assert ran == {*PLATFORM["tasks"], *PLATFORM["glue"]["jobs"]}
 
