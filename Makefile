@@ -77,6 +77,10 @@ smoke: setup images ## One day through both DAGs in containers (needs Docker)
 e2e: setup images ## Everything in containers: the demo, reruns, kills and restarts; half an hour (needs Docker)
 	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e
 
+.PHONY: drills
+drills: setup ## kill -9 at every commit boundary and of every server, two runs at once: a quarter of an hour
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m scale tests/drills
+
 .PHONY: lint
 lint: setup ## Style, import directions, types, SQL
 	$(BIN)/ruff check .
