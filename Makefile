@@ -57,9 +57,9 @@ release: ## Build and tag the images of a release, and give CHANGELOG.md its hea
 ##### Develop
 
 .PHONY: test
-test: lint $(VENV)/.checkov $(VENV)/.airflow ## Lint, types and all tests but those that need Docker or many minutes, fast ones first
+test: lint $(VENV)/.checkov $(VENV)/.airflow ## Lint, types and all tests but drills and those that need Docker, fast ones first
 	MYPYPATH=dags $(BIN)/mypy --cache-dir .mypy_cache/airflow --python-executable $(VENV)/airflow/bin/python dags
-	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not docker and not scale"
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not docker and not drill"
 
 .PHONY: test-unit
 test-unit: setup ## Tests that need no network and no JVM
@@ -78,8 +78,8 @@ e2e: setup images ## Everything in containers: the demo, reruns, kills and resta
 	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e
 
 .PHONY: drills
-drills: setup ## kill -9 at every commit boundary and of every server, two runs at once: a quarter of an hour
-	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m scale tests/drills
+drills: setup ## Every order of intervals, every bad record, every kill -9, two runs at once: a quarter of an hour
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m drill tests/drills
 
 .PHONY: lint
 lint: setup ## Style, import directions, types, SQL

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from support.stack import Stack
 
 BEFORE, DAYS = (0, 2), (2, 3)
-# Minutes of dying processes: run by hand, `pytest -m scale tests/drills`, until they are quick enough for make test.
-pytestmark = pytest.mark.scale
-
 ALL = tuple(Entity)
 # Where a process without a JVM dies, each entity's does; a JVM's start is too dear for that.
 DEATHS: dict[Failpoint, tuple[Stage, tuple[Entity | None, ...]]] = {

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from support.stack import Stack
 
-# Minutes of dying processes: run by hand, `pytest -m scale tests/drills`, until they are quick enough for make test.
-pytestmark = pytest.mark.scale
 
 ALL_DAYS = (0, 3)
 
