@@ -50,7 +50,7 @@ class Platform:
     @cached_property
     def warehouse(self) -> "Warehouse":
         """The warehouse; connected when it is asked."""
-        from deftunes.adapters.warehouse import open_warehouse  # noqa: PLC0415
+        from deftunes.adapters.warehouse_drivers import open_warehouse  # noqa: PLC0415
 
         dsn = _expect(self.settings.warehouse_dsn, "DEFTUNES_WAREHOUSE_DSN")
         return open_warehouse(dsn.get_secret_value(), lock_timeout=self.settings.lock_timeout)

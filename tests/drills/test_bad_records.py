@@ -13,7 +13,7 @@ import pytest
 
 from deftunes import layout
 from deftunes.adapters.catalog import Refs, open_catalog, silver_table
-from deftunes.adapters.warehouse import open_warehouse
+from deftunes.adapters.warehouse_drivers import open_warehouse
 from deftunes.entities import Entity
 from deftunes.errors import RefusedError
 from deftunes.pipeline import PipelineName, Stage

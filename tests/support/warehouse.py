@@ -9,7 +9,8 @@ from uuid import uuid4
 from deftunes import layout
 from deftunes.adapters.catalog import open_catalog
 from deftunes.adapters.lake import open_lake
-from deftunes.adapters.warehouse import Warehouse, open_warehouse
+from deftunes.adapters.warehouse import Warehouse
+from deftunes.adapters.warehouse_drivers import open_warehouse
 from deftunes.config import REPOSITORY
 from deftunes.entities import Entity
 from deftunes.interval import Interval

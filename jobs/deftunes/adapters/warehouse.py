@@ -4,8 +4,7 @@
     hold       a connection that holds the warehouse lock: exclusive for `model`, shared for `load`
 
 The lock lives in the server and belongs to a connection, so a killed process never leaves it behind. `load` takes it
-shared: what `model` reads does not move while it builds. Drivers are imported when they are first used, because
-`deftunes query` has two seconds in all.
+shared: what `model` reads does not move while it builds.
 """
 
 import io
@@ -80,22 +79,3 @@ class Warehouse(Protocol):
     def dbt_environment(self) -> dict[str, str]:
         """The variables that profiles.yml and the driver under dbt read. Holds the password: never log it."""
         ...
-
-
-def open_warehouse(dsn: str, *, lock_timeout: float = 30.0) -> Warehouse:
-    """The warehouse behind `dsn`: `redshift://user:password@host:port/database`, or any libpq string, passed as is.
-
-    Nothing is connected yet. `lock_timeout` is in seconds.
-    """
-    if dsn.startswith("redshift://"):
-        from deftunes.adapters.warehouse_redshift import RedshiftWarehouse  # noqa: PLC0415 - see the module's head
-
-        return RedshiftWarehouse(dsn, lock_timeout)
-    from deftunes.adapters.warehouse_postgres import PostgresWarehouse  # noqa: PLC0415 - see the module's head
-
-    return PostgresWarehouse(dsn, lock_timeout)
-
-
-def stripped(sql: str) -> str:
-    """One statement without its closing semicolon."""
-    return sql.strip().rstrip(";")

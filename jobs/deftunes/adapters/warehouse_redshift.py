@@ -10,7 +10,7 @@ import redshift_connector
 from redshift_connector.error import Error, InterfaceError, OperationalError
 
 from deftunes import layout
-from deftunes.adapters.warehouse import Answer, Dialect, Row, Session, stripped
+from deftunes.adapters.warehouse import Answer, Dialect, Row, Session
 from deftunes.errors import BadUsageError, DeftunesError, RetriableError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class RedshiftWarehouse:
             connection.autocommit = True  # or the driver begins a transaction of its own, one that can write
             cursor = connection.cursor()
             cursor.execute("begin read only")
-            cursor.execute(stripped(sql))
+            cursor.execute(sql.strip().rstrip(";"))
             if cursor.description is None:
                 return Answer((), [])
             return Answer(

@@ -8,7 +8,8 @@ import pytest
 import sqlglot
 
 from deftunes import control
-from deftunes.adapters.warehouse import Dialect, Row, open_warehouse
+from deftunes.adapters.warehouse import Dialect, Row
+from deftunes.adapters.warehouse_drivers import open_warehouse
 from deftunes.entities import Entity
 from deftunes.errors import BadUsageError
 from deftunes.interval import Interval

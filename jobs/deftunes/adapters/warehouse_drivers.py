@@ -1,0 +1,17 @@
+"""Which driver speaks to a warehouse. It is imported when it is needed: `deftunes query` has two seconds in all."""
+
+from deftunes.adapters.warehouse import Warehouse
+
+
+def open_warehouse(dsn: str, *, lock_timeout: float = 30.0) -> Warehouse:
+    """The warehouse behind `dsn`: `redshift://user:password@host:port/database`, or any libpq string, passed as is.
+
+    Nothing is connected yet. `lock_timeout` is in seconds.
+    """
+    if dsn.startswith("redshift://"):
+        from deftunes.adapters.warehouse_redshift import RedshiftWarehouse  # noqa: PLC0415 - see above
+
+        return RedshiftWarehouse(dsn, lock_timeout)
+    from deftunes.adapters.warehouse_postgres import PostgresWarehouse  # noqa: PLC0415 - see above
+
+    return PostgresWarehouse(dsn, lock_timeout)
