@@ -58,7 +58,14 @@ def test_an_image_is_pinned_and_of_ours_or_a_base(name: str) -> None:
     folder = Path(service["build"]["dockerfile"]).parent
     assert (ROOT / folder / "Dockerfile").is_file()
     assert service["image"].partition(":")[0].removeprefix("deftunes/") in {folder.name, service["build"].get("target")}
-    assert set(service["build"]["args"]) == {"VERSION", "REVISION", "SOURCE"}
+    labels = {
+        name.removeprefix("org.opencontainers.image."): value for name, value in service["build"]["labels"].items()
+    }
+    assert labels == {
+        "version": "${DEFTUNES_RELEASE:-dev}",
+        "revision": "${DEFTUNES_REVISION:-unknown}",
+        "source": "${DEFTUNES_SOURCE:-unknown}",
+    }
 
 
 def test_every_image_is_built_by_one_path() -> None:
