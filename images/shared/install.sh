@@ -10,15 +10,15 @@ python -m pip --python /opt/deftunes/bin/python install --no-deps --no-index --n
 rm -r wheels
 
 # What nothing loads of pyarrow: headers, tests, Flight, and copies of libraries under other names.
-cd /opt/deftunes/lib/python3.11/site-packages
-if [ -d pyarrow ]; then
-  cd pyarrow
+pyarrow=/opt/deftunes/lib/python3.11/site-packages/pyarrow
+if [ -d $pyarrow ]; then (
+  cd $pyarrow
   rm -rf include tests src ./*.pyx ./*.pxd ./*.pxi ./*flight*.so* ./*_cpp_tests*.so*
   for library in libarrow_python libarrow_python_parquet_encryption; do
-    full=$(ls "$library".so.*.*)
+    full=$(ls $library.so.*.*)
     ln -sf "$full" "${full%.*.*}"
-    ln -sf "$full" "$library.so"
+    ln -sf "$full" $library.so
   done
-fi
+) fi
 
 python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/deftunes/lib
