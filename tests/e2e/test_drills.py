@@ -58,6 +58,15 @@ def gold(platform: Platform) -> list[Json]:
     return platform.query(" union all ".join(parts) + " order by 1")
 
 
+def do_again(airflow: Airflow, dag: str) -> None:
+    """Clear the first day of a DAG and wait until it is done again."""
+    (run, *_) = airflow.runs(dag)
+    tries = airflow.tries(dag, run)
+    airflow.clear(dag, run)
+    airflow.wait_for(dag, run)
+    assert airflow.tries(dag, run) == {task: count + 1 for task, count in tries.items()}
+
+
 def begun(platform: Platform, wanted: Callable[[Container], bool]) -> Container:
     """A container of a stage that the local AWS has started."""
     deadline = time.monotonic() + SECONDS_TO_BEGIN
@@ -78,13 +87,11 @@ def runs_stage(stage: str) -> Callable[[Container], bool]:
 
 
 def test_days_done_again_change_nothing(platform: Platform, airflow: Airflow, shop: Shop) -> None:
+    # Users may have been read before sessions moved the shop's clock: this brings what it has learned since.
+    do_again(airflow, API)
     before = gold(platform)
-    for dag in (SONGS, API):
-        (run, *_) = airflow.runs(dag)
-        tries = airflow.tries(dag, run)
-        airflow.clear(dag, run)
-        airflow.wait_for(dag, run)
-        assert airflow.tries(dag, run) == {task: count + 1 for task, count in tries.items()}
+    do_again(airflow, SONGS)
+    do_again(airflow, API)
     assert gold(platform) == before
 
 
