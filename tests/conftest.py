@@ -23,15 +23,20 @@ for _name in list(os.environ):
 # What is fast comes first, so that a broken rule is not found behind minutes of Spark; then what takes longest, so that
 # no worker is left with it in the end.
 _ORDER = ("unit", "contract", "integration/pipeline", "drills", "integration", "dags", "e2e")
+# Layers that `make test` leaves out.
+_MARKS = {"drills": pytest.mark.drill, "e2e": pytest.mark.docker}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the layers in order, and keep on one worker what is shared: a file, Terraform's plan, Airflow's runs."""
+    """Mark and order the layers, and keep on one worker what is shared: a file, Terraform's plan, Airflow's runs."""
     root = Path(__file__).parent
     for item in items:
         name = item.path.relative_to(root).as_posix()
         shared = next((group for group in ("test_terraform", "dags/") if group in name), name)
         item.add_marker(pytest.mark.xdist_group(shared))
+        mark = _MARKS.get(name.partition("/")[0])
+        if mark:
+            item.add_marker(mark)
     items.sort(key=lambda item: _place(item.path.relative_to(root).as_posix()))
 
 

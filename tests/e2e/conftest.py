@@ -2,17 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from support.containers import Airflow, Platform
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:  # all of the run's, not only this folder's
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.docker)
 
 
 @pytest.fixture(scope="session")

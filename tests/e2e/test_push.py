@@ -13,8 +13,6 @@ from deftunes.deploy import push_images
 from deftunes.embedded.process import answers_http, free_port
 from deftunes.errors import DeftunesError
 
-pytestmark = pytest.mark.docker
-
 RELEASE = "0.0.0-test"
 LOGIN = {"username": "AWS", "password": "x"}
 IMAGES = ("extract", "dbt")
