@@ -74,11 +74,11 @@ smoke: setup images ## One day through both DAGs in containers (needs Docker)
 	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e/test_images.py tests/e2e/test_demo.py
 
 .PHONY: e2e
-e2e: setup images ## Everything in containers: the demo, reruns, kills and restarts; half an hour (needs Docker)
+e2e: setup images ## Everything in containers: the demo, reruns, kills and restarts; forty minutes (needs Docker)
 	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e
 
 .PHONY: drills
-drills: setup ## Every order of intervals, every bad record, every kill -9, two runs at once: a quarter of an hour
+drills: setup ## Every order of intervals, every bad record, every kill -9, two runs at once: half an hour
 	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m drill tests/drills
 
 .PHONY: lint
