@@ -4,13 +4,16 @@
 
 Each step is compared with the one before it, by what it holds and not by what a stage says of itself. Sales are
 counted and summed over the interval's days, and in the BI view over its months, so the cost follows the interval.
+Another pipeline may be on its way through the same warehouse: what it is bringing right now is waited for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from deftunes import layout
 from deftunes.adapters.catalog import Refs, silver_table
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 Sums = dict[str, tuple[int, Decimal]]  # by currency: items, revenue
 
+_PAUSE_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -35,26 +40,46 @@ class Held:
     sales: Sums | None = None
 
 
-def check(platform: "Platform", name: PipelineName, asked: Interval) -> Iterator[Held]:
+def check(
+    platform: "Platform", name: PipelineName, asked: Interval, *, on_wait: Callable[[BaseException], None]
+) -> Iterator[Held]:
     """Prove for each entity of a pipeline that gold shows the landings in use for an interval.
+
+    Looks again for as long as `model` waits for its lock (`lock_timeout`); `on_wait` is told why, once an entity.
 
     Raises:
         DeftunesError: something was not brought, or two zones do not agree; says which, and the next command.
-        RetriableError: another run brought something meanwhile that gold does not show yet.
+        RetriableError: in all that time gold has not come to show what another run brought.
     """
+
+    def tell_once(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome and (reason := state.outcome.exception()):
+            on_wait(reason)
+
+    patiently = Retrying(
+        retry=retry_if_exception_type(RetriableError),
+        stop=stop_after_delay(platform.settings.lock_timeout),
+        wait=wait_fixed(_PAUSE_SECONDS),
+        before_sleep=tell_once,
+        reraise=True,
+    )
     for entity in name.entities:
-        scope = scope_of(platform, entity, asked)
-        batch = plan(platform, entity, scope)
-        run_again = f"run: deftunes run {name} --start {asked.start} --end {asked.end}"
-        if not batch.is_published:
-            raise DeftunesError(
-                f"expected main to hold the landings of {entity} in use for {asked}, got {len(batch.pending)} that it "
-                f"does not hold (first: {batch.pending[0]}); {run_again}"
-            )
-        on_main = Refs(silver_table(platform.catalog, entity)).batch_of(batch.base)
-        _expect_modelled(platform, entity, on_main, run_again)
-        sales = _sales(platform, scope.interval, run_again) if entity is Entity.SESSIONS else None
-        yield Held(entity, on_main, sales)
+        yield patiently(_prove, platform, name, entity, asked)
+
+
+def _prove(platform: "Platform", name: PipelineName, entity: Entity, asked: Interval) -> Held:
+    scope = scope_of(platform, entity, asked)
+    batch = plan(platform, entity, scope)
+    run_again = f"run: deftunes run {name} --start {asked.start} --end {asked.end}"
+    if not batch.is_published:
+        raise DeftunesError(
+            f"expected main to hold the landings of {entity} in use for {asked}, got {len(batch.pending)} that it "
+            f"does not hold (first: {batch.pending[0]}); {run_again}"
+        )
+    on_main = Refs(silver_table(platform.catalog, entity)).batch_of(batch.base)
+    _expect_modelled(platform, entity, on_main, run_again)
+    sales = _sales(platform, scope.interval, run_again) if entity is Entity.SESSIONS else None
+    return Held(entity, on_main, sales)
 
 
 def _expect_modelled(platform: "Platform", entity: Entity, on_main: str | None, run_again: str) -> None:

@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     )
     spark_master: str | None = Field(default=None, description="Spark master; unset: local[*], or what Glue has set")
     lock_timeout: Annotated[float, Field(ge=0)] = Field(
-        30.0, description="seconds `model` waits for the warehouse lock"
+        30.0, description="seconds `load`, `model` and `check` wait for another run"
     )
 
     failpoint: Failpoint | None = Field(default=None, description="drills only: where to kill this process")

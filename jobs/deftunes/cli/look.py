@@ -114,7 +114,7 @@ def add_check(app: typer.Typer) -> None:
 
         interval = interval_of(start, end)
         with open_platform(Part.AWS, Part.POSTGRES) as platform:
-            for held in prove(platform, pipeline, interval):
+            for held in prove(platform, pipeline, interval, on_wait=lambda reason: say(f"check waits: {reason}")):
                 if as_json:
                     emit({"check": held.entity, "batch_id": held.batch_id, "sales": held.sales})
                 else:
