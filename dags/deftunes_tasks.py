@@ -35,7 +35,6 @@ PLATFORM: dict[str, Any] = json.loads(
 )
 # Exit codes of the command line that another try does not mend: bad usage, and refused until a person decides.
 _FOR_A_PERSON = {2: "the call or a setting is wrong", 3: "refused, and a person decides"}
-_POLL_SECONDS = 5
 # Longer than any run that is not stuck. Glue ends its jobs itself before that (terraform: timeout_minutes).
 _PATIENCE = {
     "extract": timedelta(hours=4),
@@ -289,8 +288,8 @@ def _ecs_task(task: Mapping[str, Any], command: Sequence[str], **more: Any) -> B
         container_name=PLATFORM["container"],
         awslogs_group=PLATFORM["log_groups"][task["log_group"]],
         awslogs_stream_prefix=more["task_id"],
-        awslogs_fetch_interval=timedelta(seconds=_POLL_SECONDS),
-        waiter_delay=_POLL_SECONDS,
+        awslogs_fetch_interval=timedelta(seconds=_poll_seconds()),
+        waiter_delay=_poll_seconds(),
         # What it would hand on is the log's last line, at the price of failing where there is no log.
         do_xcom_push=False,
         **more,
@@ -304,7 +303,7 @@ def _batch_job(task: Mapping[str, Any], command: Sequence[str], **more: Any) -> 
         job_queue=_option("batch_queue"),
         container_overrides={"command": list(command)},
         awslogs_enabled=True,
-        awslogs_fetch_interval=timedelta(seconds=_POLL_SECONDS),
+        awslogs_fetch_interval=timedelta(seconds=_poll_seconds()),
         **more,
     )
 
@@ -313,7 +312,7 @@ def _glue_job(job: Mapping[str, Any], **more: Any) -> BaseOperator:
     return StageGlueJob(
         job_name=job["name"],
         script_args={"--start": _START, "--end": _END},
-        job_poll_interval=_POLL_SECONDS,
+        job_poll_interval=_poll_seconds(),
         stop_job_run_on_kill=True,
         # Its state does not tell a refusal from an accident, so a refusal is tried again, too: not for long.
         retries=2,
@@ -343,6 +342,10 @@ def _option(name: str, default: str | None = None) -> str:
             f"AIRFLOW__{_SECTION.upper()}__{name.upper()}, on AWS {_SECTION}.{name} of the environment; see docs/aws.md"
         )
     return value
+
+
+def _poll_seconds() -> int:
+    return int(_option("poll_seconds", "5"))
 
 
 def _listed(name: str, *, wanted: bool = False) -> list[str]:

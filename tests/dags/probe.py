@@ -90,8 +90,15 @@ def describe_task(task: Any) -> dict[str, Any]:
         "deferrable": task.deferrable,
         "outlets": [asset.name for asset in task.outlets],
         "inlets": [asset.name for asset in task.inlets],
-        "log_seconds": fetch.total_seconds() if (fetch := getattr(task, "awslogs_fetch_interval", None)) else None,
+        "polls": poll_seconds(task),
     }
+
+
+def poll_seconds(task: Any) -> dict[str, float]:
+    """How often the operator looks at what it has started, by the name of the attribute that says so."""
+    names = ("awslogs_fetch_interval", "waiter_delay", "job_poll_interval")
+    found = {name: getattr(task, name) for name in names if hasattr(task, name)}
+    return {name: every.total_seconds() if isinstance(every, timedelta) else every for name, every in found.items()}
 
 
 def render_all(dag: DAG, case: dict[str, Any]) -> dict[str, Any]:

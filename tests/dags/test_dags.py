@@ -108,7 +108,22 @@ def test_every_task_ends_is_tried_again_and_tells(airflow: Asked, dag: str, task
     assert (found["retry_delay"], found["backoff"], found["callbacks"]) == (30, True, 1)
     assert found["pool"] == "default_pool"  # `model` is kept single by the warehouse's lock
     assert found["deferrable"] is False
-    assert found["log_seconds"] in {None, 5}
+
+
+@pytest.mark.parametrize(("dag", "task"), TASKS)
+def test_a_task_looks_every_five_seconds_or_as_often_as_it_is_told(
+    airflow: Asked, airflow_in_batch: Asked, dag: str, task: str
+) -> None:
+    by_kind = {
+        "StageTask": {"awslogs_fetch_interval", "waiter_delay"},
+        "StageGlueJob": {"job_poll_interval"},
+        "StageBatchJob": {"awslogs_fetch_interval"},
+    }
+    for asked, seconds in ((airflow, 5), (airflow_in_batch, 2)):
+        found = asked.answer["dags"][dag]["tasks"][task]
+        assert {name: found["polls"].get(name) for name in by_kind[found["type"]]} == dict.fromkeys(
+            by_kind[found["type"]], seconds
+        )
 
 
 def test_published_tables_are_assets(airflow: Asked) -> None:
@@ -224,7 +239,8 @@ def test_every_setting_is_documented() -> None:
     read = set(re.findall(r'_(?:option|listed)\(["\'](\w+)', text))
     assert {row[0].strip("`") for row in table_after(REPOSITORY / "docs" / "aws.md", "| Option |")} == read
     told = (REPOSITORY / "terraform/environments/prod/main.tf").read_text("utf-8").partition("dag_settings = {")[2]
-    assert set(re.findall(r"^    (\w+) +=", told.partition("\n  }")[0], re.MULTILINE)) == read - {"end_date"}
+    set_on_aws = set(re.findall(r"^    (\w+) +=", told.partition("\n  }")[0], re.MULTILINE))
+    assert set_on_aws == read - {"end_date", "poll_seconds"}  # what only a laptop sets
 
 
 def test_exit_codes_that_are_for_a_person_are_the_errors_own() -> None:
