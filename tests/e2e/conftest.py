@@ -4,8 +4,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from testcontainers.core.config import testcontainers_config
 
 from support.containers import Airflow, Platform
+
+# What tidies up after a killed test run is an image of a registry's; `with` does it here.
+testcontainers_config.ryuk_disabled = True
 
 
 @pytest.fixture(scope="session")

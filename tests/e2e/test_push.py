@@ -1,16 +1,16 @@
 """A release's images go to a registry once, from whatever was left of the last try."""
 
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
 from docker import DockerClient
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import HttpWaitStrategy
 
 from deftunes.deploy import push_images
-from deftunes.embedded.process import answers_http, free_port
 from deftunes.errors import DeftunesError
 
 RELEASE = "0.0.0-test"
@@ -30,16 +30,13 @@ def repositories(engine: DockerClient) -> Iterator[dict[str, str]]:
     """Repositories of a registry on this machine, and tiny images of the release to push."""
     image, folder = "deftunes-test/registry", Path(__file__).parent / "registry"
     subprocess.run(["docker", "buildx", "build", "--load", "--tag", image, str(folder)], check=True)
-    port = free_port(None)
-    registry = engine.containers.run(image, ports={"5000/tcp": ("127.0.0.1", port)}, detach=True, remove=True)
     for name in IMAGES:
         engine.images.get("debian:bookworm-slim").tag(f"deftunes/{name}", RELEASE)
     try:
-        while not answers_http(port, "/v2/"):
-            time.sleep(0.1)
-        yield {name: f"127.0.0.1:{port}/deftunes/{name}" for name in IMAGES}
+        with DockerContainer(image).with_exposed_ports(5000).waiting_for(HttpWaitStrategy(5000, "/v2/")) as registry:
+            port = registry.get_exposed_port(5000)
+            yield {name: f"127.0.0.1:{port}/deftunes/{name}" for name in IMAGES}
     finally:
-        registry.kill()
         for name in IMAGES:
             engine.images.remove(f"deftunes/{name}:{RELEASE}")
 
