@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from support.stack import Stack
 
-# A developer's own settings must not reach a test: not a real lake, not a real account.
+# A developer's own settings must not reach a test: not a real lake, not a real account. The tests' own stay.
 for _name in list(os.environ):
-    if _name.startswith(("DEFTUNES_", "AWS_")) and not _name.startswith("DEFTUNES_REQUIRE_"):
+    if _name.startswith(("DEFTUNES_", "AWS_")) and not _name.startswith(("DEFTUNES_REQUIRE_", "DEFTUNES_E2E_")):
         del os.environ[_name]
 
 
