@@ -8,6 +8,7 @@ to AWS Batch instead. Nothing is asked or started at import, and nothing here kn
 
 import json
 import logging
+import time as clock
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -46,6 +47,10 @@ _PATIENCE = {
     "check": timedelta(hours=1),
 }
 _PATIENCE_IN_BATCH = timedelta(hours=24)
+# More tries, where another one helps. Glue tells no refusal from an accident, so a refusal is tried again, too: not for
+# long. `check` has waited for other runs by itself.
+_RETRIES = {"transform": 2, "quality": 2, "check": 2}
+_GLUE_RUNS_ON = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
 # The second half of each DAG's page.
 _ON_CALL = """
 **A task is red.** Its log ends with what was expected, what came and the next command. Mend that, then *clear* the
@@ -57,6 +62,7 @@ asks for what it left, not for its colour.
   and red at once: a person decides. 2 is red at once, too: a setting or an argument is wrong.
 - *Glue jobs* (`transform`, `quality`): Glue tells no exit codes apart, so a refusal is tried twice more before it is
   red. The last error names the command that shows the job's log.
+- `check` waits for the other DAG by itself and is tried twice more.
 - `quality` *refused*: `deftunes quarantine list` shows the records and why. Have the source corrected, or change the
   rule or the threshold; then clear `extract` and what follows.
 - `extract` *refused*: the answer lacks records that were there before. If that is right, trigger the same days again by
@@ -67,7 +73,7 @@ asks for what it left, not for its colour.
 
 **Stopped, stuck, lost.** A task that is stopped or exceeds its timeout stops its container or job. After the loss of a
 worker the container runs on, and the retry starts another beside it: both may finish, nothing is doubled. A Glue job
-never runs beside itself: there the retry fails until the first has ended.
+never runs beside itself: there the retry waits until the first has ended.
 """
 
 
@@ -86,7 +92,6 @@ def pipeline(dag_id: str, *, doc: str, params: Mapping[str, Param] | None = None
         user_defined_macros={"first_day": _first_day, "day_after": _day_after},
         default_args={
             "owner": _SECTION,
-            "retries": 5,
             "retry_delay": timedelta(seconds=30),
             "retry_exponential_backoff": True,
             "max_retry_delay": timedelta(minutes=15),
@@ -104,6 +109,7 @@ def stage(task_id: str, *, flags: Sequence[str] = (), **more: Any) -> BaseOperat
     more = {
         "task_id": task_id,
         "execution_timeout": _PATIENCE[name],
+        "retries": _RETRIES.get(name, 5),
         "aws_conn_id": None,  # the environment's own identity
         "deferrable": False,
         **more,
@@ -204,10 +210,13 @@ class StageTask(EcsRunTaskOperator):
         except Exception as error:
             _give_up_on(self._container().get("exitCode"), error)
             raise
-        # A stopped container may well end with 0: it was asked to.
-        task = self._task()
-        if task.get("stopCode") == "UserInitiated":
-            raise AirflowException(f"expected the task to end by itself, got it stopped: {task.get('stoppedReason')}")
+        # A stopped container may well end with 0: it was asked to. One that was lost has no exit code.
+        task, exit_code = self._task(), self._container().get("exitCode")
+        if exit_code != 0 or task.get("stopCode") == "UserInitiated":
+            raise AirflowException(
+                f"expected the task to end by itself with exit code 0, got exit code {exit_code}: "
+                f"{task.get('stopCode')}, {task.get('stoppedReason')}"
+            )
 
     def _task(self) -> dict[str, Any]:
         if not self.arn:
@@ -248,14 +257,29 @@ class StageGlueJob(GlueJobOperator):
 
     def execute(self, context: "Context") -> None:
         """Run the job and judge how it ended."""
-        try:
-            super().execute(context)
-        except AirflowException as error:
-            raise AirflowException(f"{error}: {self._run().get('ErrorMessage')}. {self._where_logs_are()}") from error
-        # The operator takes STOPPED for an end like any other.
-        state = self._run().get("JobRunState")
-        if state != "SUCCEEDED":
-            raise AirflowException(f"expected the job to succeed, got {state}. {self._where_logs_are()}")
+        self._start(context)
+        while (run := self._run())["JobRunState"] in _GLUE_RUNS_ON:
+            clock.sleep(self.job_poll_interval)
+        if run["JobRunState"] != "SUCCEEDED":
+            raise AirflowException(
+                f"expected the job to succeed, got {run['JobRunState']}: {run.get('ErrorMessage')}. "
+                f"Its log: aws logs tail {PLATFORM['log_groups']['glue_output']} "
+                f"--log-stream-names {self._job_run_id} --since 1d"
+            )
+
+    def _start(self, context: "Context") -> None:
+        """Start a run, as soon as there is no other: a lost worker's runs on, and a job never runs beside itself."""
+        while True:
+            try:
+                super().execute(context)
+            except Exception as error:
+                # No SDK is imported here, so its error is known by name.
+                if type(error).__name__ != "ConcurrentRunsExceededException":
+                    raise
+                self.log.info("Job %s runs already; waiting for the end of that run", self.job_name)
+                clock.sleep(self.job_poll_interval)
+            else:
+                return
 
     def on_kill(self) -> None:
         """Stop the run, if there is one yet."""
@@ -265,10 +289,6 @@ class StageGlueJob(GlueJobOperator):
     def _run(self) -> dict[str, Any]:
         run: dict[str, Any] = self.hook.conn.get_job_run(JobName=self.job_name, RunId=self._job_run_id)["JobRun"]
         return run
-
-    def _where_logs_are(self) -> str:
-        group = PLATFORM["log_groups"]["glue_output"]
-        return f"Its log: aws logs tail {group} --log-stream-names {self._job_run_id} --since 1d"
 
 
 def _ecs_task(task: Mapping[str, Any], command: Sequence[str], **more: Any) -> BaseOperator:
@@ -313,9 +333,9 @@ def _glue_job(job: Mapping[str, Any], **more: Any) -> BaseOperator:
         job_name=job["name"],
         script_args={"--start": _START, "--end": _END},
         job_poll_interval=_poll_seconds(),
+        # StageGlueJob waits: the operator takes STOPPED for an end, and waits for ERROR for ever.
+        wait_for_completion=False,
         stop_job_run_on_kill=True,
-        # Its state does not tell a refusal from an accident, so a refusal is tried again, too: not for long.
-        retries=2,
         **more,
     )
 

@@ -2,9 +2,10 @@
 
     python local_aws.py PORT JOURNAL
 
-A definition's environment variable END is the exit code of what is started from it; `never` leaves it running. A Glue
-job's default argument --END is the state its runs end in. What a container would have logged is one line in the stream
-that ECS would have made.
+A definition's environment variable END is the exit code of what is started from it; `never` leaves it running, `lost`
+stops the task and tells nothing of its container. A Glue job's default argument --END is the state its runs end in,
+--BUSY how often it refuses to start since another run is not done. What a container would have logged is one line in
+the stream that ECS would have made.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
-from ministack.core.responses import request_scope
+from ministack.core.responses import error_response_json, request_scope
 from ministack.services import batch, cloudwatch_logs, ecs, glue
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -33,6 +34,9 @@ def end_tasks() -> None:
     for arn, task in list(ecs._tasks.items()):
         definition = ecs._task_defs[ecs._resolve_td_key(task["taskDefinitionArn"])]["containerDefinitions"][0]
         if task["lastStatus"] != "RUNNING" or ending(definition) == "never":
+            continue
+        if ending(definition) == "lost":
+            task["lastStatus"] = "STOPPED"
             continue
         logs = definition["logConfiguration"]["options"]
         stream = {
@@ -59,17 +63,34 @@ def end_glue_runs() -> None:
             run["JobRunState"] = run["Arguments"].get("--END", "SUCCEEDED")
 
 
+def is_busy(job: str) -> bool:
+    arguments = glue._jobs[job]["DefaultArguments"]
+    arguments["--BUSY"] = str(int(arguments["--BUSY"]) - 1)
+    return int(arguments["--BUSY"]) >= 0
+
+
+async def refuse(send: Any) -> None:
+    status, headers, body = error_response_json("ConcurrentRunsExceededException", "Concurrent runs exceeded for job")
+    fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def whole_body(receive: Callable[[], Awaitable[Message]]) -> bytes:
+    message = await receive()
+    body = bytes(message.get("body", b""))
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    return body
+
+
 def application(journal: Path) -> Callable[..., Awaitable[None]]:
     async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
         if scope["type"] != "http":
             await ministack.app(scope, receive, send)
             return
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
+        body = await whole_body(receive)
         headers = dict(scope["headers"])
         target = headers.get(b"x-amz-target", b"").decode()
         operation = target.rpartition(".")[2] or scope["path"].rpartition("/")[2]
@@ -83,6 +104,9 @@ def application(journal: Path) -> Callable[..., Awaitable[None]]:
         with request_scope(ACCOUNT, REGION):
             if operation == "GetJobRun":
                 end_glue_runs()
+            if operation == "StartJobRun" and is_busy(json.loads(body)["JobName"]):
+                await refuse(send)
+                return
         await ministack.app(scope, replay, send)
         with request_scope(ACCOUNT, REGION):
             if operation == "RunTask":

@@ -104,7 +104,7 @@ def test_every_task_ends_is_tried_again_and_tells(airflow: Asked, dag: str, task
     found = airflow.answer["dags"][dag]["tasks"][task]
     assert found["type"] == ("StageGlueJob" if task in PLATFORM["glue"]["jobs"] else "StageTask")
     assert HOURS <= found["timeout"] <= 5 * HOURS
-    assert found["retries"] == (2 if task in PLATFORM["glue"]["jobs"] else 5)
+    assert found["retries"] == (2 if task in PLATFORM["glue"]["jobs"] or task.startswith("check_") else 5)
     assert (found["retry_delay"], found["backoff"], found["callbacks"]) == (30, True, 1)
     assert found["pool"] == "default_pool"  # `model` is kept single by the warehouse's lock
     assert found["deferrable"] is False

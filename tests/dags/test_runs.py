@@ -94,6 +94,22 @@ def test_a_stopped_glue_job_is_no_success(airflow: Asked) -> None:
     assert "expected the job to succeed, got STOPPED" in airflow.printed
 
 
+def test_a_glue_job_that_could_not_begin_is_not_waited_for(airflow: Asked) -> None:
+    assert airflow.answer["runs"]["glue jobs in error"]["tasks"] == {"transform_sessions": ["failed", 1]}
+    assert "expected the job to succeed, got ERROR" in airflow.printed
+
+
+def test_a_glue_job_that_runs_already_is_waited_for(airflow: Asked) -> None:
+    assert airflow.answer["runs"]["glue jobs that run already"]["tasks"] == {"quality_sessions": ["success", 1]}
+    name = PLATFORM["glue"]["jobs"]["quality_sessions"]["name"]
+    assert [request["JobName"] for request in airflow.requests("StartJobRun")].count(name) == 3
+
+
+def test_a_container_that_was_lost_is_no_success(airflow: Asked) -> None:
+    assert airflow.answer["runs"]["a container that is lost"]["tasks"] == {"publish_sessions": ["failed", 2]}
+    assert "expected the task to end by itself with exit code 0, got exit code None" in airflow.printed
+
+
 def test_a_task_out_of_time_stops_its_container_and_is_no_success(airflow: Asked) -> None:
     assert airflow.answer["runs"]["a container that hangs"]["tasks"] == {"publish_users": ["failed", 1]}
     (stopped,) = airflow.requests("StopTask")

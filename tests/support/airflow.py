@@ -24,11 +24,15 @@ ENDS = {
     "extract_users": "3",
     "extract_sessions": "75",
     "publish_users": "never",
+    "publish_sessions": "lost",
     "load_users": "2",
     "load_sessions": "137",
     "transform_users": "FAILED",
     "quality_users": "STOPPED",
+    "transform_sessions": "ERROR",
 }
+# How often a Glue job is said to run already before it can be started.
+BUSY = {"quality_sessions": 2}
 SETTINGS = {
     "AIRFLOW__DEFTUNES__RELEASE": "1.4.0",
     "AIRFLOW__DEFTUNES__CLUSTER": "deftunes",
@@ -121,7 +125,9 @@ class LocalAws:
             glue.create_job(
                 Name=job["name"], Role="role", GlueVersion="5.0",
                 Command={"Name": "glueetl", "ScriptLocation": "s3://none/glue_stage.py"},
-                DefaultArguments={**job["arguments"], "--END": ENDS.get(name, "SUCCEEDED")},
+                DefaultArguments={
+                    **job["arguments"], "--END": ENDS.get(name, "SUCCEEDED"), "--BUSY": str(BUSY.get(name, 0))
+                },
             )  # fmt: skip
         for client in (ecs, batch, glue, logs):
             client.close()
@@ -175,6 +181,9 @@ RUNS = {
     "containers that fail": of_api("extract_users", "extract_sessions", "load_users", "load_sessions", retries=2),
     "glue jobs that fail": of_api("transform_users", at="2020-01-07T00:00:00+00:00"),
     "glue jobs that are stopped": of_api("quality_users", at="2020-01-08T00:00:00+00:00", retries=0),
+    "glue jobs in error": of_api("transform_sessions", at="2020-01-11T00:00:00+00:00", retries=0, timeout=20),
+    "glue jobs that run already": of_api("quality_sessions", at="2020-01-12T00:00:00+00:00", retries=0, timeout=20),
+    "a container that is lost": of_api("publish_sessions", at="2020-01-13T00:00:00+00:00", retries=1),
     "a container that hangs": of_api("publish_users", at="2020-01-09T00:00:00+00:00", retries=0, timeout=3),
     "half a range": of_api("check_api", at="2020-01-10T00:00:00+00:00", conf={"start": "2020-02-01"}),
 }
