@@ -5,13 +5,14 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from deftunes.cli import main
-
 
 def _end(number: int, _: FrameType | None) -> NoReturn:
-    # The first process of a container ends by no signal that it does not handle.
     sys.exit(128 + number)
 
 
+# The first process of a container ends by no signal that it does not handle, so this comes before the imports do.
 signal.signal(signal.SIGTERM, _end)
+
+from deftunes.cli import main  # noqa: E402
+
 main()

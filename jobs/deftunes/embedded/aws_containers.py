@@ -4,13 +4,17 @@
 
 MiniStack starts a container with the engine's defaults and takes itself for S3. AWS gives it the credentials of its
 role, the memory its definition names, a root file system that cannot be written, and an init that passes signals on.
+Whoever reaches MiniStack can define tasks, and it holds the engine's socket: nothing of the host goes into a container,
+whatever its definition says, and an image is this machine's or none.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import ContainerCollection
+from docker.models.images import ImageCollection
 from docker.types import Mount
 from ministack.services import ecs
 
@@ -20,6 +24,10 @@ _KIND, _FAMILY, _VERSION = (
     "com.amazonaws.ecs.task-definition-version",
 )
 _MEBI = 1 << 20
+_KILLED = 137
+# All that MiniStack may ask for. Not `privileged`, `volumes`, `cap_add`, `pid_mode` or the host's network; nor
+# `platform`: what is built here is for this machine.
+_ASKED = {"command", "detach", "entrypoint", "environment", "extra_hosts", "labels", "name", "network", "ports"}
 # Where MiniStack says that it is S3; a Glue job's own session names the lake's.
 _OWN_S3 = (
     "spark.hadoop.fs.s3a.",
@@ -54,7 +62,7 @@ def settle(arguments: Arguments, bounds: Bounds, definition: Definition | None) 
     for name in _UNUSABLE:
         environment.pop(name, None)
     settled = {
-        **arguments,
+        **{name: value for name, value in arguments.items() if name in _ASKED},
         "environment": environment,
         "init": True,
         "cap_drop": ["ALL"],
@@ -98,6 +106,29 @@ def govern(bounds: Bounds) -> None:
         return make(self, image, **settle(asked, bounds, _definition(asked)))
 
     ContainerCollection.create = create  # type: ignore[assignment, method-assign]
+    ImageCollection.pull = _pull_nothing  # type: ignore[assignment, method-assign]
+    ecs._maybe_mark_stopped = seeing_removals(ecs._maybe_mark_stopped)
+
+
+def seeing_removals(mark: Callable[..., None]) -> Callable[..., None]:
+    """MiniStack's look at a task, that also sees a container that somebody has removed: to it such a task runs on."""
+
+    def look(task: dict[str, Any], client: Any = None) -> None:
+        mark(task, client)
+        engine = client or ecs._get_docker()
+        for container in task.get("_docker_ids", ()) if task.get("lastStatus") == "RUNNING" else ():
+            try:
+                engine.containers.get(container)
+            except NotFound:
+                reason = "Its container was removed"
+                ecs._mark_task_stopped(task["taskArn"], task, reason, "EssentialContainerExited", _KILLED)
+
+    return look
+
+
+def _pull_nothing(_: ImageCollection, repository: str, *_rest: Any, **_more: Any) -> Any:
+    """An image of our name in a public registry is somebody else's, and a container holds passwords."""
+    raise ImageNotFound(f"expected the image {repository} on this machine, got none. Build it: make images")
 
 
 def _definition(arguments: Arguments) -> Definition | None:

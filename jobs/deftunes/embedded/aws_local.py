@@ -3,13 +3,16 @@
 Variables `CONTAINER_*` of this process, without that prefix, are what each of those containers gets for its role.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
+import docker
 import typer
+from docker.errors import DockerException
 
 from deftunes.config import handed_on
-from deftunes.embedded import aws_containers, aws_server
+from deftunes.embedded import aws_containers, aws_glue, aws_server
 
 
 def serve(
@@ -18,9 +21,22 @@ def serve(
     memory: Annotated[int, typer.Option(help="Most memory of a task or job, in MiB.")] = 3072,
 ) -> None:
     """Serve until SIGTERM."""
+    _expect_engine()
     aws_containers.govern(aws_containers.Bounds(handed_on("CONTAINER_"), memory))
+    aws_glue.govern()
     # Every interface: it is reached from its containers' network, and compose publishes it on the loopback only.
     aws_server.main(objects, port, host="0.0.0.0")  # noqa: S104
+
+
+def _expect_engine() -> None:
+    """Without an engine MiniStack makes up how tasks and jobs end."""
+    try:
+        docker.from_env(timeout=10).ping()
+    except DockerException as error:
+        sys.exit(
+            f"aws-local: expected a container engine at /var/run/docker.sock, got: {error}. Where it is elsewhere on "
+            "your machine, set DOCKER_SOCKET in .env"
+        )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
     request  ->  MiniStack  ->  state saved (temporary file, fsync, rename)  ->  answer
 
 MiniStack keeps S3 objects as they come, but the Glue catalog, secrets and buckets only at a clean stop. Here the
-service that a mutating call changed is saved before the answer leaves. Handlers run on one event loop, and a save runs
-on it too, so no two saves cross. An object that could not be kept (a full disk) is an error, not a warning in a log.
+service that a mutating call changed is saved before the answer leaves. Saves run on one event loop, so no two cross. An
+object that could not be kept (a full disk) is an error, not a warning in a log.
+
+MiniStack knows no passwords and lets every web page call it; a page in a browser on this machine is refused here.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app as ministack
 from ministack.core import persistence
-from ministack.services import glue
+from ministack.services import ecs, glue
 
 from deftunes.embedded.process import LOOPBACK
 
@@ -38,9 +41,12 @@ _TARGETS = {
     "Logs_20140328": "cloudwatch_logs",
     "secretsmanager": "secretsmanager",
 }
+GLUE_RUNS_ON = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
+_KILLED = 137
+_TASKS_ARE_KEPT = timedelta(hours=1)
+_TRIES_TO_COPY = 20
 _READING = ("Get", "BatchGet", "List", "Describe", "Search", "Query", "Validate")
 _SECONDS_TO_FINISH = 3.0
-_UNENDED = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
 _SIDECAR = ".meta.json"
 
 # What MiniStack could not keep while it served the request of this context.
@@ -60,6 +66,10 @@ async def durable(scope: Scope, receive: Receive, send: Send) -> None:
     """MiniStack's application, each change saved before it is acknowledged."""
     if scope["type"] == "lifespan":
         await ministack.app(scope, receive, _end_what_was_cut_off_first(send))
+        return
+    if is_from_a_web_page(scope):
+        await send({"type": "http.response.start", "status": 403, "headers": []})
+        await send({"type": "http.response.body", "body": b"not for web pages"})
         return
     if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"}:
         await ministack.app(scope, receive, send)
@@ -89,14 +99,36 @@ def _end_what_was_cut_off_first(send: Send) -> Send:
     return end_then_send
 
 
+def is_from_a_web_page(scope: Scope) -> bool:
+    """Browsers name the page behind a call that changes anything; command lines and SDKs name none."""
+    return any(name == b"origin" for name, _ in scope.get("headers", ()))
+
+
 def end_cut_off_runs() -> None:
-    """Fail the Glue job runs that a stop of this process cut off: MiniStack brings them back as running, for ever."""
+    """Fail what a stop of this process cut off.
+
+    MiniStack brings Glue job runs back as running, for ever, and tasks as stopped with a container that still runs.
+    """
+    reason = "The local AWS was stopped while this ran"
     for _, runs in glue._job_runs.all_items():
         for run in runs:
-            if run["JobRunState"] in _UNENDED:
+            if run["JobRunState"] in GLUE_RUNS_ON:
                 run["JobRunState"] = "FAILED"
-                run["ErrorMessage"] = "The local AWS was stopped while this ran"
+                run["ErrorMessage"] = reason
                 run["CompletedOn"] = run["LastModifiedOn"] = int(time.time())
+    for _, task in ecs._tasks.all_items():
+        if not task["stoppedAt"]:
+            task.update(stoppedAt=ecs._iso(), stopCode="EssentialContainerExited", stoppedReason=reason)
+            for container in task["containers"]:
+                container.update(lastStatus="STOPPED", exitCode=_KILLED)
+
+
+def forget_old_tasks(now: datetime) -> None:
+    """Forget tasks that were stopped an hour ago, as ECS does: each is written at every save."""
+    for key, task in list(ecs._tasks._data.items()):
+        stopped = task["stoppedAt"]
+        if stopped and now - datetime.fromisoformat(stopped) > _TASKS_ARE_KEPT:
+            ecs._tasks._data.pop(key, None)
 
 
 def changed_service(scope: Scope) -> str | None:
@@ -112,10 +144,7 @@ def changed_service(scope: Scope) -> str | None:
 
 def save(service: str) -> None:
     """Write a service's state as MiniStack reads it at its start. Raises where MiniStack would only log."""
-    state = {
-        "__ministack_format__": persistence._state_format_version(service),
-        "payload": ministack._build_persistence_save_dict()[service](),
-    }
+    state = {"__ministack_format__": persistence._state_format_version(service), "payload": _copy_of(service)}
     folder = Path(persistence.STATE_DIR)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = folder / f"{service}.json.new"
@@ -124,6 +153,19 @@ def save(service: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / f"{service}.json")
+
+
+def _copy_of(service: str) -> Any:
+    """A service's state. ECS changes its tasks by threads, and a copy that meets such a change breaks off."""
+    if service == "ecs":
+        forget_old_tasks(datetime.now(UTC))
+    for last in (False,) * (_TRIES_TO_COPY - 1) + (True,):
+        try:
+            return ministack._build_persistence_save_dict()[service]()
+        except RuntimeError:
+            if last:
+                raise
+    return None
 
 
 def mend(objects: Path) -> None:

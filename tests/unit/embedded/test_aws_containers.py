@@ -1,8 +1,10 @@
 from typing import Any
 
 import pytest
+from docker.errors import NotFound
+from ministack.services import ecs
 
-from deftunes.embedded.aws_containers import Bounds, settle, without_own_s3
+from deftunes.embedded.aws_containers import Bounds, seeing_removals, settle, without_own_s3
 
 BOUNDS = Bounds({"AWS_ENDPOINT_URL": "http://aws:4566", "AWS_ACCESS_KEY_ID": "role"}, memory=2432)
 
@@ -15,6 +17,42 @@ def task(memory: str, *, is_read_only: bool = True) -> dict[str, Any]:
 def asked(kind: str, **more: Any) -> dict[str, Any]:
     own = {"AWS_ENDPOINT_URL": "http://172.18.0.3:4566", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://172.18.0.3/x"}
     return {"labels": {"ministack": kind}, "environment": {**own, "DEFTUNES_LAKE": "s3://lake"}, "command": [], **more}
+
+
+@pytest.mark.parametrize("kind", ["ecs", "glue"])
+def test_nothing_of_the_host_goes_into_a_container(kind: str) -> None:
+    wanted = {
+        "privileged": True, "volumes": ["/:/host:rw"], "network_mode": "host", "pid_mode": "host",
+        "devices": ["/dev/sda"], "cap_add": ["SYS_ADMIN"], "platform": "linux/amd64", "name": "x", "network": "deftunes",
+    }  # fmt: skip
+    settled = settle(asked(kind, **wanted), BOUNDS, task("512"))
+    assert (settled["name"], settled["network"], settled["cap_drop"]) == ("x", "deftunes", ["ALL"])
+    assert not set(settled) & (set(wanted) - {"name", "network"})
+
+
+class Engine:
+    """The part of the engine's client that is asked for containers."""
+
+    def __init__(self, *containers: str) -> None:
+        self.containers = self
+        self.running = set(containers)
+
+    def get(self, name: str) -> "Engine":
+        if name not in self.running:
+            raise NotFound(name)
+        return self
+
+
+@pytest.mark.parametrize(("running", "ends"), [(["a"], []), ([], [137])])
+def test_a_task_whose_container_was_removed_has_ended(
+    monkeypatch: pytest.MonkeyPatch, running: list[str], ends: list[int]
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(ecs, "_mark_task_stopped", lambda *asked: ended.append(asked[-1]))
+    look = seeing_removals(lambda *_: None)
+    look({"taskArn": "arn", "lastStatus": "RUNNING", "_docker_ids": ["a"]}, Engine(*running))
+    look({"taskArn": "arn", "lastStatus": "STOPPED", "_docker_ids": ["a"]}, Engine())
+    assert ended == ends
 
 
 def test_a_container_gets_what_its_role_has_and_nothing_that_sdks_refuse() -> None:

@@ -1,8 +1,10 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from ministack.core.responses import AccountRegionScopedDict
-from ministack.services import glue
+from ministack.services import ecs, glue
 
-from deftunes.embedded.aws_server import changed_service, end_cut_off_runs
+from deftunes.embedded.aws_server import changed_service, end_cut_off_runs, forget_old_tasks, is_from_a_web_page
 
 
 def scope(method: str, path: str, target: str | None = None) -> dict[str, object]:
@@ -36,6 +38,44 @@ def scope(method: str, path: str, target: str | None = None) -> dict[str, object
 )
 def test_a_call_that_changes_saved_state_names_its_service(request_: dict[str, object], service: str | None) -> None:
     assert changed_service(request_) == service
+
+
+@pytest.mark.parametrize("header", [b"origin", b"user-agent"])
+def test_a_call_from_a_web_page_is_known_by_its_origin(header: bytes) -> None:
+    assert is_from_a_web_page({"type": "http", "headers": [(header, b"https://example.com")]}) is (header == b"origin")
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> AccountRegionScopedDict:
+    held = AccountRegionScopedDict()
+    monkeypatch.setattr(ecs, "_tasks", held)
+    return held
+
+
+def test_a_task_that_a_stop_cut_off_was_killed(tasks: AccountRegionScopedDict) -> None:
+    # As MiniStack brings it back: stopped, and its container as it was when the state was saved.
+    tasks["cut off"] = {"stoppedAt": None, "stopCode": "", "containers": [{"lastStatus": "RUNNING"}]}
+    tasks["done"] = {"stoppedAt": ecs._iso(), "containers": [{"lastStatus": "STOPPED", "exitCode": 0}]}
+    tasks["not started"] = {"stoppedAt": ecs._iso(), "stopCode": "TaskFailedToStart", "containers": [{}]}
+
+    end_cut_off_runs()
+
+    assert tasks["cut off"]["containers"] == [{"lastStatus": "STOPPED", "exitCode": 137}]
+    assert "stopped while this ran" in tasks["cut off"]["stoppedReason"]
+    assert tasks["done"]["containers"] == [{"lastStatus": "STOPPED", "exitCode": 0}]
+    assert tasks["not started"]["stopCode"] == "TaskFailedToStart"
+
+
+def test_a_task_is_kept_for_an_hour_after_its_end(tasks: AccountRegionScopedDict) -> None:
+    now = datetime.now(UTC)
+    for minutes in (59, 61):
+        tasks[f"{minutes} minutes ago"] = {"stoppedAt": (now - timedelta(minutes=minutes)).isoformat()}
+    tasks["running"] = {"stoppedAt": None}
+    tasks["of today"] = {"stoppedAt": ecs._iso()}
+
+    forget_old_tasks(now)
+
+    assert set(tasks) == {"59 minutes ago", "running", "of today"}
 
 
 def test_a_job_run_that_a_stop_cut_off_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
