@@ -1,6 +1,6 @@
-# Each image once: compose.yaml says how it is built, and several of its services run the same.
+# The services of compose.yaml that say how their image is built; others run the same.
 group "images" {
   targets = [
-    "airflow-api-server", "aws-local", "cli", "dbt", "extract", "glue", "minio", "purchase-api", "transform",
+    "airflow-migrate", "aws-local", "dbt", "extract", "glue", "init", "minio", "purchase-api", "transform",
   ]
 }

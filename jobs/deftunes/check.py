@@ -21,7 +21,7 @@ from deftunes.control import CHANGED, LOADED
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError, RetriableError
 from deftunes.interval import Interval, midnight
-from deftunes.pipeline import PipelineName, plan, scope_of
+from deftunes.pipeline import PipelineName, expect_published
 
 if TYPE_CHECKING:
     from deftunes.platform import Platform
@@ -68,17 +68,12 @@ def check(
 
 
 def _prove(platform: "Platform", name: PipelineName, entity: Entity, asked: Interval) -> Held:
-    scope = scope_of(platform, entity, asked)
-    batch = plan(platform, entity, scope)
-    run_again = f"run: deftunes run {name} --start {asked.start} --end {asked.end}"
-    if not batch.is_published:
-        raise DeftunesError(
-            f"expected main to hold the landings of {entity} in use for {asked}, got {len(batch.pending)} that it "
-            f"does not hold (first: {batch.pending[0]}); {run_again}"
-        )
+    command = f"deftunes run {name}"
+    batch = expect_published(platform, entity, asked, command)
+    run_again = f"run: {command} --start {asked.start} --end {asked.end}"
     on_main = Refs(silver_table(platform.catalog, entity)).batch_of(batch.base)
     _expect_modelled(platform, entity, on_main, run_again)
-    sales = _sales(platform, scope.interval, run_again) if entity is Entity.SESSIONS else None
+    sales = _sales(platform, batch.interval, run_again) if entity is Entity.SESSIONS else None
     return Held(entity, on_main, sales)
 
 

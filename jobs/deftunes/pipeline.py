@@ -259,16 +259,34 @@ def run_stage(
 ) -> Iterator[Outcome]:
     """One stage by itself: what a container or a Glue job runs. It demands its predecessor's proof first.
 
+    Not `model`, which is for no entity: it computes what was loaded, and `check` after it proves that it was all.
+
     Raises:
         DeftunesError: the stage before has not run for this interval, or this one failed.
     """
     with aws_failures():
-        yield from _run_stage(platform, stage, entity, scope_of(platform, entity, asked), options)
+        yield from _run_stage(platform, stage, entity, asked, options)
+
+
+def expect_published(platform: "Platform", entity: Entity, asked: Interval, command: str) -> "Batch":
+    """The batch of an interval, which `main` holds already.
+
+    Raises:
+        DeftunesError: it does not; `command` is named as what brings it there.
+    """
+    batch = plan(platform, entity, scope_of(platform, entity, asked))
+    if not batch.is_published:
+        raise DeftunesError(
+            f"expected main to hold the landings of {entity} in use for {asked}, got {len(batch.pending)} that it "
+            f"does not hold (first: {batch.pending[0]}); run: {command} --start {asked.start} --end {asked.end}"
+        )
+    return batch
 
 
 def _run_stage(
-    platform: "Platform", stage: Stage, entity: Entity | None, scope: Scope, options: ExtractOptions
+    platform: "Platform", stage: Stage, entity: Entity | None, asked: Interval, options: ExtractOptions
 ) -> Iterator[Outcome]:
+    scope = scope_of(platform, entity, asked)
     if stage is Stage.MODEL:
         yield Outcome(stage, None, model(platform, scope))
         return
@@ -277,6 +295,7 @@ def _run_stage(
         yield Outcome(stage, entity, extract(platform, entity, scope, options))
         return
     if stage is Stage.LOAD:
+        expect_published(platform, entity, asked, f"deftunes publish {entity}")
         yield Outcome(stage, entity, load(platform, entity))
         return
     batch = plan(platform, entity, scope)

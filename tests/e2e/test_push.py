@@ -12,6 +12,7 @@ from testcontainers.core.wait_strategies import HttpWaitStrategy
 
 from deftunes.deploy import push_images
 from deftunes.errors import DeftunesError
+from support.containers import on_loopback
 
 RELEASE = "0.0.0-test"
 LOGIN = {"username": "AWS", "password": "x"}
@@ -33,7 +34,7 @@ def repositories(engine: DockerClient) -> Iterator[dict[str, str]]:
     for name in IMAGES:
         engine.images.get("debian:bookworm-slim").tag(f"deftunes/{name}", RELEASE)
     try:
-        with DockerContainer(image).with_exposed_ports(5000).waiting_for(HttpWaitStrategy(5000, "/v2/")) as registry:
+        with on_loopback(DockerContainer(image), 5000).waiting_for(HttpWaitStrategy(5000, "/v2/")) as registry:
             port = registry.get_exposed_port(5000)
             yield {name: f"127.0.0.1:{port}/deftunes/{name}" for name in IMAGES}
     finally:

@@ -13,6 +13,7 @@ from typing import Any
 import docker
 import requests
 from docker.models.containers import Container
+from testcontainers.core.container import DockerContainer
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "deftunes-e2e"
@@ -26,6 +27,12 @@ _ENDED = {"success", "failed"}
 _POLL_SECONDS = 2.0
 
 Json = dict[str, Any]
+
+
+def on_loopback(container: DockerContainer, port: int) -> DockerContainer:
+    """The container, its port published for this machine only: Testcontainers publishes for every machine around."""
+    container.ports = {f"{port}/tcp": ("127.0.0.1", None)}
+    return container
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,8 @@ class Platform:
         self.compose("up", "--detach", "--wait", "--no-build")
 
     def down(self) -> None:
-        """Stop everything and forget its data."""
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
+        """Stop everything and forget its data; the local AWS ends the containers of stages first."""
+        self.compose("down", "--volumes", "--remove-orphans", check=False)
 
     def container(self, service: str) -> Container:
         """The container of a service."""
@@ -81,7 +88,8 @@ class Platform:
     def stages(self) -> list[Container]:
         """The containers of tasks and Glue jobs that run now."""
         instance = f"ministack.instance={PROJECT}-aws-local:4566"
-        return self.engine.containers.list(filters={"label": instance, "status": "running"})
+        # One that ends while they are listed is none.
+        return self.engine.containers.list(filters={"label": instance, "status": "running"}, ignore_removed=True)
 
     def truth(self, days: int) -> Json:
         """What the shop says that it sold in the first `days` days."""

@@ -319,7 +319,7 @@ locals {
     },
     {
       for entity in var.entities : "load_${entity}" => {
-        reads   = ["landing/${entity}", "batches/${entity}", local.table_prefixes[entity]]
+        reads   = ["landing/${entity}", "batches/${entity}", "published/${entity}", local.table_prefixes[entity]]
         adds    = ["runs"]
         deletes = []
         looks   = [entity]

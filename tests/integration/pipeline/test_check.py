@@ -56,6 +56,8 @@ def test_each_zone_is_held_against_the_one_before(rig: Rig) -> None:
     with pytest.raises(DeftunesError, match="expected main to hold the landings of users") as failed:
         checked(rig)
     assert failed.value.exit_code == 1
+    with pytest.raises(DeftunesError, match=r"does not hold .*; run: deftunes publish users --start 2020-01-01"):
+        rig.stage(Stage.LOAD, Entity.USERS, DAYS)  # demands the proof by itself
     rig.run(DAYS, API)
     rig.stage(Stage.EXTRACT, Entity.USERS, DAYS)
     users, sessions = checked(rig)

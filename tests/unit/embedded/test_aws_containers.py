@@ -23,7 +23,8 @@ def asked(kind: str, **more: Any) -> dict[str, Any]:
 def test_nothing_of_the_host_goes_into_a_container(kind: str) -> None:
     wanted = {
         "privileged": True, "volumes": ["/:/host:rw"], "network_mode": "host", "pid_mode": "host",
-        "devices": ["/dev/sda"], "cap_add": ["SYS_ADMIN"], "platform": "linux/amd64", "name": "x", "network": "deftunes",
+        "devices": ["/dev/sda"], "cap_add": ["SYS_ADMIN"], "platform": "linux/amd64",
+        "name": "x", "network": "deftunes",
     }  # fmt: skip
     settled = settle(asked(kind, **wanted), BOUNDS, task("512"))
     assert (settled["name"], settled["network"], settled["cap_drop"]) == ("x", "deftunes", ["ALL"])

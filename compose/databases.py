@@ -1,0 +1,60 @@
+"""A role and a database each for the shop's catalogue, the warehouse and Airflow, and a reader of the catalogue.
+
+    PG* and <ROLE>_PASSWORD of the environment  ->  roles, databases and rights of the server
+
+What is there already stays; passwords become today's. So it finishes what a killed run left halfway.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg2
+from psycopg2.sql import SQL, Identifier, Literal
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class in all but its spelling
+
+ROLES = ("shop", "reader", "warehouse", "airflow")
+DATABASES = ("shop", "warehouse", "airflow")  # each is owned by the role of its name
+
+
+def main() -> None:
+    """Set up the server that libpq's variables name, as its administrator."""
+    with connected("postgres") as cursor:
+        for role in ROLES:
+            if is_missing(cursor, "pg_roles", "rolname", role):
+                cursor.execute(SQL("create role {} login").format(Identifier(role)))
+            password = Literal(os.environ[f"{role.upper()}_PASSWORD"])
+            cursor.execute(SQL("alter role {} password {}").format(Identifier(role), password))
+        for name in DATABASES:
+            if is_missing(cursor, "pg_database", "datname", name):
+                cursor.execute(SQL("create database {} owner {}").format(Identifier(name), Identifier(name)))
+            cursor.execute(SQL("revoke all on database {} from public").format(Identifier(name)))
+        cursor.execute("grant connect on database shop to reader")
+    with connected("shop") as cursor:
+        cursor.execute("create schema if not exists deftunes authorization shop")
+        cursor.execute("grant usage on schema deftunes to reader")
+        # The catalogue's loader makes the table, and may make it anew.
+        cursor.execute("alter default privileges for role shop in schema deftunes grant select on tables to reader")
+
+
+@contextmanager
+def connected(database: str) -> "Iterator[Cursor]":
+    """Statements that each stand by themselves: a database is made outside of any transaction."""
+    with closing(psycopg2.connect(dbname=database)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            yield cursor
+
+
+def is_missing(cursor: "Cursor", catalogue: str, column: str, name: str) -> bool:
+    """Whether the server has nothing of this name."""
+    found = SQL("select from {} where {} = {}").format(Identifier(catalogue), Identifier(column), Literal(name))
+    cursor.execute(found)
+    return cursor.rowcount == 0
+
+
+if __name__ == "__main__":
+    main()
