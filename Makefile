@@ -49,7 +49,8 @@ release: ## Build and tag the images of a release, and give CHANGELOG.md its hea
 	[[ "$(VERSION)" =~ ^[0-9]+\.[0-9]+\.[0-9]+$$ ]] || refuse "expected VERSION=x.y.z, got '$(VERSION)'"; \
 	[ -z "$$(git status --porcelain)" ] || refuse "expected a tree without changes: commit or drop what git status shows"; \
 	! grep -qF "## $(VERSION) " CHANGELOG.md || refuse "CHANGELOG.md has $(VERSION) already: choose the next version"; \
-	! docker image inspect deftunes/extract:$(VERSION) >/dev/null 2>&1 || refuse "images of $(VERSION) are there already: choose the next version"
+	built=$$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.revision"}}' deftunes/extract:$(VERSION) 2>/dev/null || true); \
+	[ -z "$$built" ] || [ "$$built" = "$$(git rev-parse HEAD)" ] || refuse "images of $(VERSION) are there already, of $$built: choose the next version"
 	$(MAKE) images TAG=$(VERSION)
 	sed -i "s/^## Unreleased$$/&\n\n## $(VERSION) - $$(date -u +%F)/" CHANGELOG.md
 	@echo "Commit CHANGELOG.md and tag it: git commit -m 'Release $(VERSION)' CHANGELOG.md && git tag v$(VERSION)"

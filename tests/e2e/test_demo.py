@@ -7,10 +7,12 @@ from decimal import Decimal
 import pytest
 
 from deftunes import layout
-from support.containers import API, SONGS, Airflow, Platform
+from support.containers import API, ROOT, SONGS, Airflow, Platform
 from support.terraform import PLATFORM
 
-PASSWORDS = ("-local@", "deftunes-local", "reader-local", "warehouse-local")
+PASSWORDS = [
+    password for _, password in re.findall(r"(\w+PASSWORD):-([^}]+)", (ROOT / "compose.yaml").read_text("utf-8"))
+]
 
 
 def test_every_task_of_both_dags_succeeded_at_its_first_try(airflow: Airflow) -> None:
@@ -18,8 +20,7 @@ def test_every_task_of_both_dags_succeeded_at_its_first_try(airflow: Airflow) ->
     for dag in (SONGS, API):
         for run in airflow.runs(dag):
             tries = airflow.tries(dag, run)
-            # A check that meets the other DAG's model at work ends with 75 and is tried again: that is its answer.
-            assert {count for task, count in tries.items() if not task.startswith("check_")} == {1}, tries
+            assert set(tries.values()) == {1}, tries
             ran |= set(tries)
     assert ran == {*PLATFORM["tasks"], *PLATFORM["glue"]["jobs"]}
 
@@ -43,7 +44,7 @@ def test_the_command_line_runs_in_a_container(platform: Platform, airflow: Airfl
     assert row == {"songs": 10000}
 
 
-def test_no_secret_is_in_a_definition_a_log_or_a_label(platform: Platform, airflow: Airflow) -> None:
+def test_no_secret_is_in_a_definition_or_a_log(platform: Platform, airflow: Airflow) -> None:
     script = (
         "import boto3, json, os\n"
         "ecs, glue, logs = (boto3.client(s, region_name=os.environ['AWS_REGION']) for s in ('ecs', 'glue', 'logs'))\n"
@@ -60,8 +61,8 @@ def test_no_secret_is_in_a_definition_a_log_or_a_label(platform: Platform, airfl
     assert {job["Name"] for job in jobs} == {shape["name"] for shape in PLATFORM["glue"]["jobs"].values()}
     assert len(events) >= len(PLATFORM["tasks"])
     assert any(event["events"] for event in events)
+    assert len(PASSWORDS) > 4
     assert not [word for word in PASSWORDS if word in said]
-    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b.*@", said)
 
 
 @pytest.mark.parametrize("service", ["postgres", "minio", "aws-local", "purchase-api", "airflow-api-server"])

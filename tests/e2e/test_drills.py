@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from deftunes import layout
-from support.containers import API, DAY, OPENING, SONGS, Airflow, Json, Platform
+from support.containers import API, DAY, OPENING, PROJECT, SONGS, Airflow, Json, Platform
 
 SECONDS_TO_BEGIN = 300
 
@@ -95,12 +97,39 @@ def test_days_done_again_change_nothing(platform: Platform, airflow: Airflow, sh
     assert gold(platform) == before
 
 
+def test_a_stage_has_what_its_role_gives_it_and_nothing_of_this_machine(
+    platform: Platform, airflow: Airflow, shop: Shop
+) -> None:
+    run = shop.next_day(airflow)
+    for stage in ("extract-sessions", "quality-sessions"):
+        container = begun(platform, runs_stage(stage))
+        host = container.attrs["HostConfig"]
+        assert container.attrs["Config"]["User"] == "10001:10001"
+        assert (host["Privileged"], host["CapDrop"], host["CapAdd"]) == (False, ["ALL"], None)
+        assert host["NetworkMode"] == PROJECT
+        assert host["Binds"] is None
+        assert {mount["Type"] for mount in container.attrs["Mounts"]} <= {"volume"}
+        assert 0 < host["Memory"] <= 2432 << 20
+        assert host["ReadonlyRootfs"] is stage.startswith("extract")
+        assert "local@" not in str(container.labels)
+    airflow.wait_for(API, run)
+    shop.assert_true()
+
+
+def kill(platform: Platform, stage: str) -> None:
+    """Kill a stage's container; what ends by itself between being seen and being killed was another one."""
+    while True:
+        with suppress(APIError):
+            begun(platform, runs_stage(stage)).kill()
+            return
+
+
 @pytest.mark.parametrize(
     "stage", ["extract-sessions", "transform-sessions", "publish-sessions", "load-sessions", "model"]
 )
 def test_a_killed_container_is_tried_again(platform: Platform, airflow: Airflow, shop: Shop, stage: str) -> None:
     run = shop.next_day(airflow)
-    begun(platform, runs_stage(stage)).kill()
+    kill(platform, stage)
 
     airflow.wait_for(API, run)
 
@@ -109,12 +138,20 @@ def test_a_killed_container_is_tried_again(platform: Platform, airflow: Airflow,
 
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGKILL"])
-@pytest.mark.parametrize("service", ["minio", "postgres", "aws-local"])
+@pytest.mark.parametrize(
+    ("service", "stage"),
+    [
+        ("minio", "transform-sessions"),
+        ("postgres", "load-sessions"),
+        ("aws-local", "transform-sessions"),  # a Glue job
+        ("aws-local", "publish-sessions"),  # a task of ECS
+    ],
+)
 def test_a_part_that_ends_in_mid_run_comes_back(
-    platform: Platform, airflow: Airflow, shop: Shop, service: str, signal: str
+    platform: Platform, airflow: Airflow, shop: Shop, service: str, stage: str, signal: str
 ) -> None:
     run = shop.next_day(airflow)
-    begun(platform, runs_stage("transform"))
+    begun(platform, runs_stage(stage))
     part = platform.container(service)
     if signal == "SIGTERM":
         part.restart(timeout=20)
@@ -126,14 +163,29 @@ def test_a_part_that_ends_in_mid_run_comes_back(
 
     airflow.wait_for(API, run)
 
+    if (service, signal) == ("aws-local", "SIGKILL"):  # it has lost sight of what it had started
+        assert airflow.tries(API, run)[stage.replace("-", "_")] >= 2
     shop.assert_true()
 
 
 def test_everything_stopped_and_started_keeps_what_it_had(platform: Platform, airflow: Airflow, shop: Shop) -> None:
     before, runs = gold(platform), airflow.runs(API)
-    platform.compose("down", "--timeout", "20")
+    platform.compose("down")
     platform.up()
     assert gold(platform) == before
     assert airflow.runs(API) == runs
     airflow.wait_for(API, shop.next_day(airflow))
+    shop.assert_true()
+
+
+def test_stopped_in_mid_run_it_leaves_no_container_and_goes_on(
+    platform: Platform, airflow: Airflow, shop: Shop
+) -> None:
+    run = shop.next_day(airflow)
+    begun(platform, runs_stage("transform-sessions"))
+    platform.compose("down")
+    assert platform.stages() == []
+    assert platform.engine.networks.list(names=[PROJECT]) == []
+    platform.up()
+    airflow.wait_for(API, run)
     shop.assert_true()

@@ -75,24 +75,33 @@ def test_a_stage_needs_no_file_system_of_its_own_to_write_to(engine: docker.Dock
     assert b"--start" in said
 
 
-@pytest.mark.parametrize("image", ["extract", "cli"])
-def test_a_stage_ends_when_it_is_asked_to(engine: docker.DockerClient, image: str) -> None:
+STAGES_AT_WORK = {
+    "cli": "extract sessions", "dbt": "load sessions", "extract": "extract sessions", "transform": "transform sessions"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("image", STAGES)
+@pytest.mark.parametrize("seconds", [0.3, 4])  # while it imports, and while it waits for an answer
+def test_a_stage_ends_when_it_is_asked_to(engine: docker.DockerClient, image: str, seconds: float) -> None:
     """Without an init: the first process of a container hears no signal that it does not listen to."""
     container = engine.containers.run(
         f"deftunes/{image}:{RELEASE}",
-        ["extract", "sessions", "--start", "2020-01-01", "--end", "2020-01-02"],
+        [*STAGES_AT_WORK[image].split(), "--start", "2020-01-01", "--end", "2020-01-02"],
         environment={
+            "AWS_REGION": "us-east-1",
             "DEFTUNES_EMBEDDED": "false",
             "DEFTUNES_LAKE": "s3://lake",
-            "AWS_ENDPOINT_URL_S3": "http://192.0.2.1:9000",  # nobody's, for documents: a call waits
+            "AWS_ENDPOINT_URL": "http://192.0.2.1:4566",  # nobody's, for documents: a call waits
+            "AWS_ENDPOINT_URL_S3": "http://192.0.2.1:9000",
             "AWS_ACCESS_KEY_ID": "none",
             "AWS_SECRET_ACCESS_KEY": "none",
             "DEFTUNES_API_URL": "http://192.0.2.1",
+            "DEFTUNES_WAREHOUSE_DSN": "postgresql://192.0.2.1/none",
         },
         detach=True,
     )
     try:
-        time.sleep(4)
+        time.sleep(seconds)
         began = time.monotonic()
         container.stop(timeout=20)
         assert time.monotonic() - began < 8
