@@ -23,14 +23,20 @@ EVERYTHING = "*"  # the unit that stands for all of an entity: a first load, or 
 
 # The second number of a two-number advisory lock never meets the one-number lock that sessions hold.
 _SERIALIZE = "select pg_advisory_xact_lock(hashtext('deftunes_control'), 0)"
-_TABLES = (
+_TABLES = ("loaded", "changed")
+_LOADED_TABLE = (
     f"create table if not exists {LOADED} (entity varchar(16) not null primary key, snapshot_id bigint, "
-    "batch_id varchar(16))",
-    # unit: an ISO day of sessions, a track_id, a user_id, an artist_id, or '*'. since: from when on a user's sales
-    # may belong to another version of him.
-    f"create table if not exists {CHANGED} (entity varchar(16) not null, unit varchar(64) not null, "
-    "since timestamp with time zone)",
+    "batch_id varchar(16))"
 )
+# unit: an ISO day of sessions, a track_id, a user_id, an artist_id, or '*'. since: from when on a user's sales
+# may belong to another version of him.
+_CHANGED_TABLE = (
+    f"create table if not exists {CHANGED} (entity varchar(16) not null, unit {{unit}} not null, "
+    "since timestamp with time zone)"
+)
+# As wide as a key in silver may be: no rule bounds an artist_id. Redshift takes `text` for varchar(256).
+_UNIT = {Dialect.POSTGRES: "text", Dialect.REDSHIFT: "varchar(65535)"}
+_WIDEST = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +48,47 @@ class Loaded:
 
 
 def prepare(session: Session) -> None:
-    """Make the tables where they are missing; writes nothing where they are there."""
+    """Make the tables where they are missing, and widen one of an older release; writes nothing otherwise."""
     with session.transaction():
         present = session.run(
-            "select count(*) from information_schema.tables "
-            "where table_schema = %s and table_name in ('loaded', 'changed')",
+            f"select count(*) from information_schema.tables where table_schema = %s and table_name in {_TABLES}",
             (layout.CONTROL_SCHEMA,),
         )
     if present[0][0] == len(_TABLES):
+        _widen(session)
         return
     with session.transaction():
         serialize(session)
         session.run(f"create schema if not exists {layout.CONTROL_SCHEMA}")
-        for statement in _TABLES:
-            session.run(statement)
+        session.run(_LOADED_TABLE)
+        session.run(_CHANGED_TABLE.format(unit=_UNIT[session.dialect]))
         for entity in (*(entity.value for entity in Entity), _GOLD):
             session.run(
                 f"insert into {LOADED} (entity) select %s where not exists (select 1 from {LOADED} where entity = %s)",
                 (entity, entity),
             )
+
+
+def _widen(session: Session) -> None:
+    """Make room for any key where an earlier release left varchar(64): one longer artist_id stopped every model.
+
+    The notes move to a new table in one transaction, because Redshift widens a column in place only outside of any.
+    Two loads that both come here do it one after the other, and the second changes nothing.
+    """
+    with session.transaction():
+        ((width,),) = session.run(
+            "select character_maximum_length from information_schema.columns "
+            "where table_schema = %s and table_name = 'changed' and column_name = 'unit'",
+            (layout.CONTROL_SCHEMA,),
+        )
+    if width is None or width >= _WIDEST:
+        return
+    with session.transaction():
+        serialize(session)
+        session.run(f"alter table {CHANGED} rename to changed_narrow")
+        session.run(_CHANGED_TABLE.format(unit=_UNIT[session.dialect]))
+        session.run(f"insert into {CHANGED} (entity, unit, since) select entity, unit, since from {CHANGED}_narrow")
+        session.run(f"drop table {CHANGED}_narrow")
 
 
 def serialize(session: Session) -> None:

@@ -62,6 +62,31 @@ def test_nothing_new_writes_no_row(end: WarehouseEnd) -> None:
     assert_gold(end.warehouse, end.silver.rows)
 
 
+def test_a_key_of_any_length_is_modelled(end: WarehouseEnd) -> None:
+    end.silver.put_songs([song(2, artist_id="AR" + "x" * 300)])
+    end.silver.put_sessions({D3: [sale(4, at=T0 + 2 * DAY, artist_id="y" * 65)]})
+    end.load()
+    end.model(D1, D3)
+    end.silver.put_songs([song(2, artist_id="AR" + "x" * 300, artist_name="renamed")])
+    end.load()
+    assert not end.model(D1, D3 + DAY).everything
+    assert_gold(end.warehouse, end.silver.rows)
+
+
+def test_the_notes_of_an_older_release_are_kept_where_longer_ones_fit(end: WarehouseEnd) -> None:
+    end.load()
+    noted = f"select entity, unit, since from {control.CHANGED} order by 1, 2"
+    before = end.warehouse.query(noted)
+    with end.warehouse.hold(exclusive=True) as session:
+        with session.transaction():
+            session.run(f"alter table {control.CHANGED} alter column unit type varchar(64)")
+        for _ in range(2):
+            control.prepare(session)
+        assert end.warehouse.query(noted) == before
+        with session.transaction():
+            control.note(session, Entity.SONGS, ["x" * 65])
+
+
 def test_before_anything_is_loaded_it_says_what_to_run(stack: "Stack", work: Path) -> None:
     with pytest.raises(DeftunesError, match="Run `deftunes load sessions` first"):
         empty_warehouse_end(stack, work).model(D1, D2)
