@@ -1,7 +1,7 @@
 """Half-open intervals of UTC days, and the one rule for reading an instant from text."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -84,6 +84,15 @@ class Interval:
             end = min(start + timedelta(days=days), self.end)
             yield Interval(start, end)
             start = end
+
+
+def runs_of(days: Iterable[date]) -> list[Interval]:
+    """The fewest intervals that hold these days and no other, in order."""
+    runs: list[Interval] = []
+    for day in sorted(set(days)):
+        start = runs.pop().start if runs and runs[-1].end == day else day
+        runs.append(Interval(start, day + ONE_DAY))
+    return runs
 
 
 def midnight(day: date) -> datetime:

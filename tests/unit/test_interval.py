@@ -1,11 +1,12 @@
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deftunes.errors import BadUsageError
-from deftunes.interval import ONE_DAY, Interval, midnight, read_day, read_instant
+from deftunes.interval import ONE_DAY, Interval, midnight, read_day, read_instant, runs_of
 
 DAYS = st.dates(date(1901, 1, 2), date(2198, 12, 30))
 INSTANTS = st.datetimes(datetime(1901, 1, 2), datetime(2198, 12, 30))  # noqa: DTZ001 - the zone is what is tested
@@ -38,6 +39,16 @@ def test_widening_adds_days_before_and_keeps_the_end(start: date, length: int, l
     assert widened.end == interval.end
     assert (day in widened) == (day in interval or start - timedelta(days=look_back) <= day < start)
     assert (day in interval) == (day in list(interval.days()))
+
+
+@given(DAYS, st.lists(st.integers(0, 30)))
+def test_runs_hold_the_days_and_no_other_and_never_touch(start: date, offsets: list[int]) -> None:
+    days = [start + timedelta(days=offset) for offset in offsets]
+
+    runs = runs_of(days)
+
+    assert [day for run in runs for day in run.days()] == sorted(set(days))
+    assert all(before.end < after.start for before, after in pairwise(runs))
 
 
 @given(INSTANTS, st.sampled_from(["T", " "]), st.integers(-13 * 60 - 59, 13 * 60 + 59))

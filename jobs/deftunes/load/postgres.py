@@ -10,8 +10,7 @@ quotes, so it is never '' and no character needs more than CSV's own rule.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +23,7 @@ from pyiceberg.table import FileScanTask, Table
 from deftunes import control, layout
 from deftunes.adapters.warehouse import Session
 from deftunes.entities import Entity
-from deftunes.interval import midnight
+from deftunes.interval import midnight, runs_of
 from deftunes.load.changes import Changes, new_files
 from deftunes.load.tables import KEYS, columns_of, create_statement, index_statements, quoted, table_name
 
@@ -90,8 +89,8 @@ def replace_days(session: Session, table: Table, changes: Changes) -> int:
         return 0
     name = table_name(Entity.SESSIONS)
     filters = []
-    for begin, end in _ranges(days):
-        bounds = midnight(begin), midnight(end)
+    for run in runs_of(days):
+        bounds = midnight(run.start), midnight(run.end)
         session.run(f"delete from {name} where session_start_time >= %s and session_start_time < %s", bounds)
         filters.append(
             f"(session_start_time >= '{bounds[0].isoformat()}' and session_start_time < '{bounds[1].isoformat()}')"
@@ -200,15 +199,3 @@ def _without_nul(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _literals(values: Iterable[str]) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
-
-
-def _ranges(days: Sequence[date]) -> Iterator[tuple[date, date]]:
-    """Sorted days as half-open ranges."""
-    one = timedelta(days=1)
-    begin = before = days[0]
-    for day in days[1:]:
-        if day != before + one:
-            yield begin, before + one
-            begin = day
-        before = day
-    yield begin, before + one

@@ -7,12 +7,12 @@ members the old ones named, so the notes are written before anything is built, a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from deftunes import control, layout
 from deftunes.adapters.warehouse import Dialect, Session
 from deftunes.entities import Entity
-from deftunes.interval import Interval, midnight
+from deftunes.interval import Interval, midnight, runs_of
 
 _GOLD = ("dim_artists", "dim_songs", "dim_users", "fact_session")
 _SILVER = {entity: f"{layout.DATABASE}.{entity}" for entity in Entity}
@@ -73,11 +73,11 @@ def _note_artists_of_changed_songs(session: Session) -> None:
 
 def _note_inferred_members(session: Session, days: Sequence[date]) -> None:
     """Members that no source knows and that a sale of these days names, in silver now or in gold before."""
-    ranges = tuple(_ranges(days))
-    instants = [midnight(bound) for bounds in ranges for bound in bounds]
-    by_instant = " or ".join(["(session_start_time >= %s and session_start_time < %s)"] * len(ranges))
-    dates = [bound for bounds in ranges for bound in bounds]
-    by_date = " or ".join(["(session_date >= %s and session_date < %s)"] * len(ranges))
+    runs = runs_of(days)
+    dates = [bound for run in runs for bound in (run.start, run.end)]
+    instants = [midnight(bound) for bound in dates]
+    by_instant = " or ".join(["(session_start_time >= %s and session_start_time < %s)"] * len(runs))
+    by_date = " or ".join(["(session_date >= %s and session_date < %s)"] * len(runs))
     for key, dimension, word, entity in _MEMBERS:
         session.run(
             f"insert into {control.CHANGED} (entity, unit) select '{word}', sold.{key} "
@@ -91,15 +91,3 @@ def _note_inferred_members(session: Session, days: Sequence[date]) -> None:
             f"inner join {layout.SERVING_SCHEMA}.{dimension} as held on sold.{key} = held.{key} where held.is_inferred",
             dates,
         )
-
-
-def _ranges(days: Sequence[date]) -> list[tuple[date, date]]:
-    """Sorted days as half-open ranges."""
-    one = timedelta(days=1)
-    ranges: list[tuple[date, date]] = []
-    for day in days:
-        if ranges and ranges[-1][1] == day:
-            ranges[-1] = (ranges[-1][0], day + one)
-        else:
-            ranges.append((day, day + one))
-    return ranges
