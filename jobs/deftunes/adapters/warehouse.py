@@ -60,10 +60,10 @@ class Warehouse(Protocol):
     dialect: ClassVar[Dialect]
 
     def query(self, sql: str) -> Answer:
-        """Ask one question, in a transaction that can write nothing.
+        """Ask one question: one statement, in a transaction that can write nothing.
 
         Raises:
-            DeftunesError: the SQL is refused.
+            DeftunesError: the SQL is refused, or is not one statement.
             RetriableError: the server does not answer.
         """
         ...

@@ -34,6 +34,18 @@ _LIBPQ_VARIABLES = {
 _REFUSED = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
 
 
+# The driver's protocol takes any number of statements in one text, `commit` among them: a read-only transaction alone
+# stops no writer. So the text reaches the server as a value, and the server opens a cursor for it: for one statement,
+# one that returns rows (SELECT, TABLE, VALUES, SHOW, EXPLAIN), and inside the transaction that cannot write. The
+# planner is told that all rows are wanted, or it would plan for the first tenth of a cursor's.
+_ASK = (
+    "select set_config('deftunes.question', %s, true), set_config('cursor_tuple_fraction', '1', true)",
+    "do $$ declare answer refcursor := 'answer'; "
+    "begin open answer for execute current_setting('deftunes.question'); end $$",
+    "fetch all from answer",
+)
+
+
 class PostgresWarehouse:
     """See `deftunes.adapters.warehouse.Warehouse`."""
 
@@ -47,11 +59,18 @@ class PostgresWarehouse:
         """Ask one question; see the protocol."""
         with closing(self._connect()) as connection, _translated("the query"):
             connection.set_session(readonly=True)
+            question, opened, answer = _ASK
             with connection.cursor() as cursor:
-                cursor.execute(sql)
-                if cursor.description is None:
-                    return Answer((), [])
-                return Answer(tuple(column.name for column in cursor.description), cursor.fetchall())
+                cursor.execute(question, (sql,))
+                try:
+                    cursor.execute(opened)
+                except errors.InvalidCursorDefinition as error:
+                    raise DeftunesError(
+                        "expected one statement that returns rows, got another text: "
+                        f"{error.diag.message_primary}. A query cannot write; run several one by one"
+                    ) from error
+                cursor.execute(answer)
+                return Answer(tuple(column.name for column in cursor.description or ()), cursor.fetchall())
 
     @contextmanager
     def hold(self, *, exclusive: bool) -> Iterator[Session]:
