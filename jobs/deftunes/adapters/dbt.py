@@ -1,6 +1,7 @@
 """dbt, run inside this process: killed with it, and imported once for every chunk of a backfill."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from deftunes.config import exported
 
 _GOOD = {"success", "pass", "no-op"}
 _SKIPPED = "skipped"
+# Behind these words PostgreSQL quotes the rows that it stumbled over, and a row may be a person.
+_ROWS = re.compile(r"\b(DETAIL|CONTEXT):.*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Project:
         with exported(environment), self.log.open("w") as log:
 
             def keep(event: Any) -> None:  # the protobuf classes carry no types
-                log.write(f"{event.info.ts.ToJsonString()} {event.info.msg}\n")
+                log.write(f"{event.info.ts.ToJsonString()} {_without_rows(event.info.msg)}\n")
 
             outcome = dbtRunner(callbacks=[keep]).invoke(
                 [
@@ -88,7 +91,7 @@ class Project:
             )
         results = getattr(outcome.result, "results", None)
         if results is None:
-            return Built(0, 0, 0, (), problem=str(outcome.exception or "dbt ended without a result").strip())
+            return Built(0, 0, 0, (), problem=_without_rows(str(outcome.exception or "dbt ended without a result")))
         kinds = [(result, str(result.node.resource_type), str(result.status)) for result in results]
         return Built(
             models=sum(kind == "model" and status in _GOOD for _, kind, status in kinds),
@@ -98,10 +101,14 @@ class Project:
                 Node(
                     result.node.name,
                     kind,
-                    " ".join(str(result.message or status).split()),
+                    " ".join(_without_rows(str(result.message or status)).split()),
                     Path(result.node.compiled_path) if getattr(result.node, "compiled_path", None) else None,
                 )
                 for result, kind, status in kinds
                 if status not in {*_GOOD, _SKIPPED}
             ),
         )
+
+
+def _without_rows(message: str) -> str:
+    return _ROWS.sub("", message).strip()

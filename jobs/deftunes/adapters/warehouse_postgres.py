@@ -1,6 +1,7 @@
 """PostgreSQL as the warehouse, by psycopg2."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, ClassVar
@@ -30,6 +31,9 @@ _LIBPQ_VARIABLES = {
     "channel_binding": "PGCHANNELBINDING",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
+# In this class of errors alone the message itself quotes a value: invalid input syntax for type numeric: "...".
+_DATA_EXCEPTION = "22"
+_QUOTED = re.compile('".*"', re.DOTALL)
 # libpq tells a refused login from an absent server in words only.
 _REFUSED = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
 
@@ -168,10 +172,23 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable) as error:
-        raise RetriableError(f"the warehouse gave {what} up: {str(error).strip()}. Run the command again") from error
+        raise RetriableError(f"the warehouse gave {what} up: {_told(error)}. Run the command again") from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         raise RetriableError(
-            f"the warehouse broke off {what}: {str(error).strip()}. Nothing of it was kept; run the command again"
+            f"the warehouse broke off {what}: {_told(error)}. Nothing of it was kept; run the command again"
         ) from error
     except psycopg2.Error as error:
-        raise DeftunesError(f"the warehouse refused {what}: {str(error).strip()}") from error
+        raise DeftunesError(f"the warehouse refused {what}: {_told(error)}") from error
+
+
+def _told(error: psycopg2.Error) -> str:
+    """What happened and where, without the rows: DETAIL and CONTEXT quote them, and a row may be a person."""
+    diag = error.diag
+    if diag.message_primary is None:  # the driver's own words: no server answered
+        return str(error).strip()
+    message = diag.message_primary
+    if (diag.sqlstate or "").startswith(_DATA_EXCEPTION):
+        message = _QUOTED.sub('"..."', message)
+    names = {"table": diag.table_name, "column": diag.column_name, "constraint": diag.constraint_name}
+    where = ", ".join(f"{kind} {name}" for kind, name in names.items() if name)
+    return f"{message} ({where})" if where else message

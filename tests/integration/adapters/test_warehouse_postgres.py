@@ -1,5 +1,6 @@
-"""What PostgreSQL's driver lets through: questions that cannot write."""
+"""What PostgreSQL's driver lets through: questions that cannot write, and errors that quote no row."""
 
+import io
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -84,3 +85,30 @@ def test_nothing_else_is_run(warehouse: Warehouse, text: str) -> None:
 def test_several_statements_are_refused_with_what_to_do(warehouse: Warehouse) -> None:
     with pytest.raises(DeftunesError, match="expected one statement that returns rows, got another"):
         warehouse.query("select 1; select 2")
+
+
+def test_a_refused_row_is_named_by_its_table_and_constraint_alone(warehouse: Warehouse) -> None:
+    with pytest.raises(DeftunesError) as refused, warehouse.hold(exclusive=True) as session, session.transaction():
+        session.run("insert into held values ('a@b.example', 2)")
+    assert str(refused.value).endswith(
+        'duplicate key value violates unique constraint "one_each" (table held, constraint one_each)'
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'"c@d.example","dear"', 'invalid input syntax for type numeric: "..."'),
+        (b'"c@d.example","de""ar"', 'invalid input syntax for type numeric: "..."'),
+        (b'"c@d.example","1","dear"', "extra data after last expected column"),
+        (b'"a@b.example","1"', '"one_each" (table held, constraint one_each)'),
+        (b',"1"', "(table held, column email)"),
+    ],
+)
+def test_a_failing_copy_quotes_no_row(warehouse: Warehouse, line: bytes, told: str) -> None:
+    with pytest.raises(DeftunesError) as refused, warehouse.hold(exclusive=True) as session, session.transaction():
+        session.copy("copy held from stdin (format csv, null '')", io.BytesIO(line))  # type: ignore[arg-type]
+    message = str(refused.value)
+    assert message.endswith(told)
+    assert "example" not in message
+    assert "dear" not in message
