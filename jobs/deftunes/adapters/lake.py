@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -127,6 +128,8 @@ class _Translated:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, S3UploadFailedError):
+            error = error.__context__  # what S3 answered: `upload_file` wraps it
         if isinstance(error, ClientError):
             code = error.response.get("Error", {}).get("Code", "")
             if code in _MISSING:
