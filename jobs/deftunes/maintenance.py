@@ -2,7 +2,8 @@
 
     small files and delete files -> rewritten; old snapshots and the files that only they name -> removed
 
-Its commits carry no batch id, so they are no batch; one that meets a run is refused by Iceberg and done another time.
+Its commits carry no batch id, so they are no batch; where one meets a run Iceberg refuses it. That table is left as the
+run made it and the others are done, so running again is all it takes.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from deftunes import layout
 from deftunes.adapters.catalog import silver_table
-from deftunes.adapters.spark import CATALOG
+from deftunes.adapters.spark import CATALOG, is_lost_commit
+from deftunes.errors import RetriableError
 from deftunes.transform.schema import TABLES
 
 if TYPE_CHECKING:
@@ -34,23 +36,44 @@ class Maintained:
 
 
 def maintain(spark: "SparkSession", catalog: "Catalog", keep_days: int) -> Iterator[Maintained]:
-    """Tidy every silver table; snapshots younger than `keep_days` stay for time travel and slow loads."""
+    """Tidy every silver table; snapshots younger than `keep_days` stay for time travel and slow loads.
+
+    Raises:
+        RetriableError: a run changed some of them meanwhile; the others are done.
+    """
     older_than = datetime.now(UTC) - timedelta(days=keep_days)
+    lost = []
     for name in TABLES:
         before = silver_table(catalog, name)
         if before is None or before.current_snapshot() is None:
             continue
-        table = f"{layout.DATABASE}.{name}"
-        rewritten = spark.sql(
-            f"CALL {CATALOG}.system.rewrite_data_files(table => '{table}', "
-            f"options => map('min-input-files', '{_FEW_FILES}', 'delete-file-threshold', '1'))"
-        ).first()
-        spark.sql(f"CALL {CATALOG}.system.rewrite_position_delete_files(table => '{table}')")
-        spark.sql(
-            f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
-            f"older_than => TIMESTAMP '{older_than:%Y-%m-%d %H:%M:%S}', retain_last => {_KEPT_SNAPSHOTS})"
-        )
+        try:
+            rewritten = _tidy(spark, f"{layout.DATABASE}.{name}", older_than)
+        except Exception as error:
+            if not is_lost_commit(error):
+                raise
+            lost.append(str(name))
+            continue
         after = silver_table(catalog, name)
-        assert rewritten is not None
         assert after is not None
-        yield Maintained(name, rewritten["rewritten_data_files_count"], len(before.snapshots()), len(after.snapshots()))
+        yield Maintained(name, rewritten, len(before.snapshots()), len(after.snapshots()))
+    if lost:
+        raise RetriableError(
+            f"maintain: a run changed {', '.join(lost)} meanwhile, and its commit stands; every other table is done. "
+            "Run the command again when that run has ended"
+        )
+
+
+def _tidy(spark: "SparkSession", table: str, older_than: datetime) -> int:
+    """Returns the number of data files that were rewritten."""
+    rewritten = spark.sql(
+        f"CALL {CATALOG}.system.rewrite_data_files(table => '{table}', "
+        f"options => map('min-input-files', '{_FEW_FILES}', 'delete-file-threshold', '1'))"
+    ).first()
+    spark.sql(f"CALL {CATALOG}.system.rewrite_position_delete_files(table => '{table}')")
+    spark.sql(
+        f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
+        f"older_than => TIMESTAMP '{older_than:%Y-%m-%d %H:%M:%S}', retain_last => {_KEPT_SNAPSHOTS})"
+    )
+    assert rewritten is not None
+    return int(rewritten["rewritten_data_files_count"])

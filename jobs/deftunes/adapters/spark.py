@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from py4j.protocol import Py4JError, Py4JNetworkError
-from pyspark.errors import PySparkException
+from pyspark.errors import PySparkException, PythonException
 from pyspark.sql import SparkSession
 
 from deftunes import layout
@@ -29,6 +29,14 @@ _AWAY = (
     "SocketException",
     "SocketTimeoutException",
     "Status Code: 5",
+)
+# How Iceberg says that another commit came first, however deep in what wraps it.
+_LOST = (
+    "CommitFailedException",
+    "Missing required files to delete",
+    "Cannot commit, found new delete",
+    "Found conflicting",
+    "Found new conflicting",
 )
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 
@@ -53,7 +61,7 @@ def spark_failures(settings: "Settings") -> Iterator[None]:
 
     Raises:
         DeftunesError: Spark refused or failed; names the cause, and the memory setting where the JVM ran out of it.
-        RetriableError: S3 or Glue did not answer.
+        RetriableError: S3 or Glue did not answer, or another run's commit came first.
     """
     try:
         yield
@@ -70,8 +78,33 @@ def spark_failures(settings: "Settings") -> Iterator[None]:
             raise RetriableError(
                 f"AWS did not answer Spark: {away.strip()[:500]}. Nothing was published; run the command again"
             ) from error
-        cause = next((line for line in told.splitlines() if line.strip()), repr(error))
-        raise DeftunesError(f"Spark failed: {cause[:500]}. Nothing was published; run the command again") from error
+        cause = _cause(error)[:500]
+        if is_lost_commit(error):
+            raise RetriableError(
+                f"another run changed the table meanwhile: {cause}. Nothing was published; run the command again"
+            ) from error
+        raise DeftunesError(f"Spark failed: {cause}. Nothing was published; run the command again") from error
+
+
+def is_lost_commit(error: Exception) -> bool:
+    """Whether Iceberg refused a commit because another one came first."""
+    return any(words in str(error) for words in _LOST)
+
+
+def _cause(error: Exception) -> str:
+    """The line that says what happened; the first one is Py4J's or PySpark's own and never does."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, PythonException):
+        return _cause_in_worker(lines)
+    thrown = (line.removeprefix(": ") for line in lines if line.startswith(": "))
+    return next(thrown, lines[0].strip() if lines else repr(error))
+
+
+def _cause_in_worker(lines: list[str]) -> str:
+    """What was raised and where, from a Python traceback; not its message, which may quote a record."""
+    where = max((number for number, line in enumerate(lines) if line.startswith("  File ")), default=0)
+    raised = next((line for line in lines[where:] if not line.startswith(" ")), "an error")
+    return f"{raised.partition(':')[0]} in a Python worker, {lines[where].strip()}"
 
 
 def _catalog(settings: "Settings") -> dict[str, str | None]:

@@ -97,9 +97,10 @@ def add_maintain(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Merge small files and drop old snapshots of silver; changes no row. Once a week is plenty."""
+        from deftunes.adapters.spark import spark_failures  # noqa: PLC0415
         from deftunes.maintenance import maintain as tidy  # noqa: PLC0415
 
-        with open_platform(Part.AWS) as platform:
+        with open_platform(Part.AWS) as platform, spark_failures(platform.settings):
             for done in tidy(platform.spark, platform.catalog, keep_days):
                 if as_json:
                     emit(asdict(done))
