@@ -64,12 +64,7 @@ sales as (
         held.user_agent
     from {{ this }} as held
     inner join (
-        select
-            unit as user_id,
-            min(since) as since
-        from {{ source('deftunes_control', 'changed') }}
-        where entity = 'users' and since is not null
-        group by unit
+        {{ rekeyed_users() }}
     ) as rekeyed on held.user_id = rekeyed.user_id and held.session_start_time >= rekeyed.since
     where not {{ date_in_scope('held.session_date') }}
     {%- endif %}

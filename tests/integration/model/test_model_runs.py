@@ -139,6 +139,29 @@ def test_a_failing_test_stops_before_the_bi_views(end: WarehouseEnd) -> None:
     assert_gold(end.warehouse, end.silver.rows)
 
 
+def test_a_sale_of_another_day_is_judged_when_its_buyer_changed(end: WarehouseEnd) -> None:
+    end.load()
+    end.model(D1, D3)
+    run(end, f"create rule lose as on insert to {layout.SERVING_SCHEMA}.dim_users do instead nothing")
+    end.silver.put_users([user(1, country_code="BR")], at=T0 + DAY)  # his sale late on D2 belongs to this version
+    end.load()
+    with pytest.raises(DeftunesError, match="test relationships_fact_session_user_key"):
+        end.model(D3, D3 + DAY)
+
+
+def test_the_versions_of_a_user_who_bought_nothing_are_judged(end: WarehouseEnd) -> None:
+    end.load()
+    end.model(D1, D3)
+    run(
+        end,
+        f"create rule lose as on insert to {layout.SERVING_SCHEMA}.dim_users where new.is_current do instead nothing",
+    )
+    end.silver.put_users([user(2, country_code="DE")], at=T0 + DAY)
+    end.load()
+    with pytest.raises(DeftunesError, match="test user_versions_touch"):
+        end.model(D3, D3 + DAY)
+
+
 def test_a_second_model_waits_and_gives_up(stack: "Stack", work: Path) -> None:
     end = empty_warehouse_end(stack, work, lock_timeout=0.2)
     with end.warehouse.hold(exclusive=False), pytest.raises(RetriableError, match="the warehouse lock"):
