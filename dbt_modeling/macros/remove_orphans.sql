@@ -19,8 +19,8 @@
             {{ changed_members({'track_id': 'songs', 'artist_id': 'artists'}[key], key) }}
             {%- endif %}
         ) as members
-        left join {{ songs }} as songs on members.{{ key }} = songs.{{ key }}
-        left join {{ sessions }} as sessions on members.{{ key }} = sessions.{{ key }}
+        {{ look_up(songs, 'songs', [key], 'songs.' ~ key ~ ' = members.' ~ key) }}
+        {{ look_up(sessions, 'sessions', [key], 'sessions.' ~ key ~ ' = members.' ~ key) }}
         where songs.{{ key }} is null and sessions.{{ key }} is null
     );
     {%- endfor %}
@@ -45,7 +45,7 @@
         select held.user_key
         from held
         left join versions on held.user_key = {{ user_key('versions.user_id', 'versions.valid_from') }}
-        left join {{ sessions }} as sessions on held.user_id = sessions.user_id and held.is_inferred
+        {{ look_up(sessions, 'sessions', ['user_id'], 'sessions.user_id = held.user_id and held.is_inferred') }}
         where versions.user_id is null and sessions.user_id is null
     )
 {% endmacro %}

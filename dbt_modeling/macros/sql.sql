@@ -94,3 +94,23 @@
 {% macro byte_order(column) -%}
     {{ column }}{{ ' collate "C"' if target.type == 'postgres' }}
 {%- endmacro %}
+
+
+{#
+    Joins what stands before to the rows of `relation`, read as `alias`, that meet the condition; to one of them where
+    one is enough to know. `columns` can be asked. PostgreSQL goes by index, key by key, where it would choose to hash
+    the whole relation otherwise: so one row is a limit, and all of them are an offset, which it does not look through.
+    Redshift has neither indexes nor lateral joins, and for all keys at once one hash is cheaper anyway.
+#}
+{% macro look_up(relation, alias, columns, condition, kind='left', one_is_enough=true) -%}
+    {%- if target.type == 'postgres' and not scope()['everything'] -%}
+    {{ kind }} join lateral (
+        select {{ columns | join(', ') }}
+        from {{ relation }} as {{ alias }}
+        where {{ condition }}
+        {{ 'limit 1' if one_is_enough else 'offset 0' }}
+    ) as {{ alias }} on true
+    {%- else -%}
+    {{ kind }} join {{ relation }} as {{ alias }} on {{ condition }}
+    {%- endif -%}
+{%- endmacro %}

@@ -19,15 +19,20 @@ touched as (
 versions as (
 
     select
-        user_id,
-        valid_from,
-        valid_to,
-        is_current,
-        lag(valid_to) over (partition by user_id order by valid_from) as previous_to,
-        lead(valid_from) over (partition by user_id order by valid_from) as next_from
-    from {{ ref('dim_users') }}
-    {%- if not scope()['everything'] %}
-    where user_id in (select user_id from touched)
+        users.user_id,
+        users.valid_from,
+        users.valid_to,
+        users.is_current,
+        lag(users.valid_to) over (partition by users.user_id order by users.valid_from) as previous_to,
+        lead(users.valid_from) over (partition by users.user_id order by users.valid_from) as next_from
+    {%- if scope()['everything'] %}
+    from {{ ref('dim_users') }} as users
+    {%- else %}
+    from touched
+    {{ look_up(
+        ref('dim_users'), 'users', ['user_id', 'valid_from', 'valid_to', 'is_current'],
+        'users.user_id = touched.user_id', kind='inner', one_is_enough=false
+    ) }}
     {%- endif %}
 
 ),

@@ -3,7 +3,7 @@
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from dbt.cli.main import dbtRunner
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from support.stack import Stack
 
 DAY = timedelta(days=1)
+AFTER_BUILD = stage.Failpoint.MODEL_AFTER_BUILD
 D1, D2, D3 = (T0.date() + DAY * number for number in range(3))
 
 
@@ -160,6 +161,46 @@ def test_the_versions_of_a_user_who_bought_nothing_are_judged(end: WarehouseEnd)
     end.load()
     with pytest.raises(DeftunesError, match="test user_versions_touch"):
         end.model(D3, D3 + DAY)
+
+
+def test_a_days_tests_read_the_day_and_not_the_history(
+    end: WarehouseEnd, monkeypatch: pytest.MonkeyPatch, work: Path
+) -> None:
+    end.silver.put_songs([song(number) for number in range(300)])
+    end.silver.put_sessions({D3: [sale(number, at=T0 + 2 * DAY, track=number) for number in range(300)]})
+    end.load()
+    end.model(D1, D3 + DAY)
+    history = {
+        "dim_artists": "'artist ' || n, null, false",
+        "dim_songs": "'track ' || n, null, null, null, null, 'artist ' || n, false, false",
+        "dim_users": "'key ' || n, 'user ' || n, null, null, null, null, null, null, '1900-01-01Z', '9999-12-31Z', "
+        "true, false",
+        "fact_session": "'session ' || n, 1, 'user ' || n, 'key ' || n, 'track ' || n, 'artist ' || n, 1, 'USD', "
+        "false, null, '2024-01-01Z', '2024-01-01', null",
+    }
+    for table, row in history.items():
+        run(end, f"insert into {layout.SERVING_SCHEMA}.{table} select {row} from generate_series(1, 20000) as n")
+        run(end, f"analyze {layout.SERVING_SCHEMA}.{table}")
+    read: dict[str, int] = {}
+
+    def explain(reached: object) -> None:
+        # Notes are still there, and with them the tests as they ran.
+        for path in (work / "target/compiled/deftunes").rglob("*.sql") if reached is AFTER_BUILD else ():
+            if ".yml" in str(path) or path.parent.name == "tests":
+                ((plan,),) = end.warehouse.query(f"explain (analyze, format json) {path.read_text()}").rows
+                read[path.stem] = _rows_read(plan[0]["Plan"])
+
+    monkeypatch.setattr(stage, "reach", explain)
+    assert not end.model(D3, D3 + DAY).everything
+    assert read.pop("bi_views_sum_to_the_fact") >= 20_000  # what reads the history, and is seen to
+    assert len(read) >= 9
+    assert {test: rows for test, rows in read.items() if rows >= 20_000} == {}
+
+
+def _rows_read(plan: dict[str, Any]) -> int:
+    """The most rows that a node of the plan read, whether it kept them or not."""
+    rows = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return max([int(rows), *(_rows_read(node) for node in plan.get("Plans", ()))])
 
 
 def test_a_second_model_waits_and_gives_up(stack: "Stack", work: Path) -> None:
