@@ -21,9 +21,12 @@ def decode(record: bytes | str) -> Any:
     """The record's value; a number with a fraction is a Decimal of exactly the digits sent.
 
     Raises:
-        ValueError: no JSON, no UTF-8, or half a surrogate pair in a text.
+        ValueError: no JSON, no UTF-8, half a surrogate pair in a text, or a number whose exponent no Decimal holds.
     """
-    return _VALUE.decode(record)
+    try:
+        return _VALUE.decode(record)
+    except ArithmeticError as error:
+        raise ValueError("a number's exponent is out of range") from error
 
 
 def encode(value: Any) -> bytes:

@@ -88,6 +88,7 @@ _SESSION_FIELDS: dict[str, JsonObject] = {
     "session_items_string": {"session_items": "[]"},
     "session_items_number": {"session_items": 0},
     "session_user_agent_number": {"user_agent": 5},
+    "session_user_agent_beyond_decimal": {"user_agent": _Raw("1e99999999999999999999")},
 }
 _UNPLACED_FIELDS: dict[str, JsonObject] = {
     "session_start_time_missing": {"session_start_time": _MISSING},
@@ -119,6 +120,7 @@ _ITEM_FIELDS: dict[str, JsonObject] = {
     "item_price_just_above": {"price": _Raw("2.001")},
     "item_price_huge": {"price": _Raw("99999999999999999999.99")},
     "item_price_beyond_double": {"price": _Raw("1e999")},
+    "item_price_beyond_context": {"price": _Raw("1E999999999")},
     "item_liked_string": {"liked": "yes"},
 }
 _ITEM_VALUES: dict[str, object] = {"item_null": None, "item_number": 99, "item_array": ["TRAAAAW128F429D538", 0.99]}
@@ -149,6 +151,8 @@ _USER_FIELDS: dict[str, JsonObject] = {
     "user_location_four": {"user_location": ["48.85341", "2.3488", "Paris", "FR"]},
     "user_location_six": {"user_location": ["48.85341", "2.3488", "Paris", "FR", "Europe/Paris", "75"]},
     "user_location_string": {"user_location": "Paris, FR"},
+    "user_location_beyond_decimal": {"user_location": ["1e9999999", "2.3488", "Paris", "FR", "Europe/Paris"]},
+    "user_location_rounds_up": {"user_location": ["999.9999999999", "2.3488", "Paris", "FR", "Europe/Paris"]},
 }
 
 

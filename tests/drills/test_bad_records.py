@@ -198,7 +198,7 @@ def _is_record_of(row: dict[str, Any], bad: dict[str, Any]) -> bool:
 def _exactly(text: str) -> Any:
     try:
         return json.loads(text, parse_float=Decimal)
-    except ValueError:
+    except (ValueError, ArithmeticError):  # no JSON, or a number that no Decimal holds
         return None
 
 

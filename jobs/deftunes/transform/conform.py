@@ -184,7 +184,7 @@ class _Fields:
 def _read(raw: str) -> tuple[Any, bytes]:
     try:
         value = decode(raw)
-    except (ValueError, RecursionError):  # half a surrogate pair in a text, or nested without end
+    except (ValueError, RecursionError):  # half a surrogate pair, an exponent out of range, or nested without end
         value = _UNREADABLE
     return value, content_digest(raw.encode())
 
@@ -213,7 +213,8 @@ def _price(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise _WrongTypeError("a JSON number")
     price = Decimal(value)
-    if abs(price) >= _PRICE_LIMIT:
+    # Not abs(): it rounds to the context's digits, and overflows on an exponent that a Decimal can hold.
+    if price.copy_abs() >= _PRICE_LIMIT:
         raise _WrongTypeError("a number below 10,000,000,000")
     if price != price.quantize(_CENT):
         raise _WrongTypeError("at most 2 decimals")
@@ -223,18 +224,19 @@ def _price(value: Any) -> Decimal:
 def _degrees(value: Any) -> Decimal:
     """The API sends coordinates as text; silver keeps 8 decimals (a millimetre)."""
     try:
-        degrees = Decimal(_text(value))
-    except ArithmeticError:
+        degrees = Decimal(_text(value)).quantize(_DEGREE)
+    except ArithmeticError:  # no number, or one with more digits than can be rounded
         raise _WrongTypeError("degrees as text") from None
+    # What is kept has to fit: 999.999999999 is below the limit until it is rounded.
     if not degrees.is_finite() or abs(degrees) >= _DEGREE_LIMIT:
         raise _WrongTypeError("degrees as text")
-    return degrees.quantize(_DEGREE)
+    return degrees
 
 
 def _expected(name: str, expected: str, got: Any) -> str:
     """A reason without personal data: the kind of what came, and its value only where it is a number."""
     if got is _MISSING or got is _UNREADABLE:
-        shown = "nothing" if got is _MISSING else "text that is no JSON in Unicode"
+        shown = "nothing" if got is _MISSING else "text that cannot be read as JSON"
     elif got is None:
         shown = "null"
     elif isinstance(got, bool | int | Decimal):

@@ -36,7 +36,14 @@ def of_kind(kind: str) -> list[Addition]:
 
 
 def read(addition: Addition) -> Any:
-    return json.loads(addition.text, parse_float=Decimal)
+    return json.loads(addition.text, parse_float=number)
+
+
+def number(text: str) -> Decimal | float:
+    try:
+        return Decimal(text)
+    except ArithmeticError:  # an exponent that only a float takes, as infinity
+        return float(text)
 
 
 def is_text(value: object, length: int | None = None) -> bool:
@@ -97,7 +104,7 @@ def user_faults(record: Any) -> set[str]:
     if not is_instant(record.get("user_since")):
         faults.add("user_since")
     location = record.get("user_location")
-    if not isinstance(location, list) or len(location) != 5:
+    if not isinstance(location, list) or len(location) != 5 or any(abs(float(part)) > 180 for part in location[:2]):
         faults.add("user_location")
     return faults
 

@@ -55,8 +55,11 @@ def test_a_price_of_at_most_two_decimals_is_kept_exactly(sent: str, expected: st
 
 @pytest.mark.parametrize(
     "sent",
-    ['"1.99"', "1.995", "true", "1e-3", "1e400", "10000000000", "2.00000000000000000000000000000001", "[1]", "{}"],
-)
+    [
+        '"1.99"', "1.995", "true", "1e-3", "1e400", "10000000000", "2.00000000000000000000000000000001", "[1]", "{}",
+        "1E999999999", "-1E999999999", "1e-999999999", "9999999999.999999999999999999999",
+    ],
+)  # fmt: skip
 def test_a_price_that_is_no_amount_of_money_is_a_problem_and_never_rounded(sent: str) -> None:
     (item,) = conform_session(session(sent)).items
     assert item.values["price"] is None
@@ -108,6 +111,10 @@ def test_equal_content_has_one_digest_whatever_the_order_of_keys() -> None:
     assert conform_session(session()).digest != conform_session(session('"1.1"')).digest
 
 
+def test_a_rejected_items_record_keeps_a_number_beyond_all_bounds() -> None:
+    assert b'"price":1E+999999999' in item_record(session("1E999999999"), 1).encode()
+
+
 def test_a_rejected_items_record_is_the_item_with_its_sessions_keys_and_its_place() -> None:
     record = json.loads(item_record(session(session_items=[ITEM, {**ITEM, "price": -1}]), 2))
     assert record == {
@@ -131,9 +138,11 @@ def test_a_good_user_is_typed() -> None:
 @pytest.mark.parametrize(
     "location",
     [None, [], ["1", "2", "x", "US"], ["1", "2", "x", "US", "UTC", "more"], ["north", "2", "x", "US", "UTC"],
-     ["1", "NaN", "x", "US", "UTC"], ["1", "2", None, "US", "UTC"], [1, 2, "x", "US", "UTC"], "1,2,x,US,UTC"],
+     ["1", "NaN", "x", "US", "UTC"], ["1", "2", None, "US", "UTC"], [1, 2, "x", "US", "UTC"], "1,2,x,US,UTC",
+     ["1", "-1000", "x", "US", "UTC"], ["1e9999999", "2", "x", "US", "UTC"], ["999.9999999999", "2", "x", "US", "UTC"],
+     ["1e99999999999999999999", "2", "x", "US", "UTC"]],
 )  # fmt: skip
-def test_a_location_is_five_texts(location: Any) -> None:
+def test_a_location_is_five_texts_and_its_degrees_fit(location: Any) -> None:
     assert conform_user(json.dumps({**USER, "user_location": location})).user.problems
 
 
@@ -153,7 +162,11 @@ def test_no_json_value_breaks_conforming(value: Any) -> None:
     assert next(session_rows(text))["record"] == text
 
 
-@pytest.mark.parametrize("text", ['{"session_id":"\\ud800"}', '{"user_id"', "", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    ['{"session_id":"\\ud800"}', '{"user_id"', "", "[" * 100_000, '{"user_since": 1e99999999999999999999}',
+     '{"unknown": [-1E-99999999999999999999]}'],
+)  # fmt: skip
 def test_what_is_no_json_is_a_problem_not_a_failure(text: str) -> None:
     assert conform_session(text).session.problems
     assert conform_user(text).user.problems
