@@ -116,7 +116,10 @@ def live_keys(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]") -
 def changes(
     accepted: "DataFrame", main: "DataFrame", keys: "DataFrame | None", extracted_at: datetime, batch_id: str
 ) -> "DataFrame":
-    """The rows that differ from `main` (new, changed, back again, deleted), as silver rows; no other is rewritten."""
+    """The rows that differ from `main` (new, changed, back again, deleted), as silver rows; no other is rewritten.
+
+    A chain of several landings has songs that the source deleted after they were landed: `keys` leaves them out.
+    """
     content = [name for name in _TYPES if name != "track_id"]
     before = main.select(
         "track_id",
@@ -128,6 +131,7 @@ def changes(
         same = same & F.col(name).eqNullSafe(F.col(f"{name}_before"))
     rows = accepted.join(before, "track_id", "left").where(~same).withColumn("is_deleted", F.lit(False))
     if keys is not None:
+        rows = rows.join(keys, "track_id", "left_semi")
         gone = (
             main.where(~F.col("is_deleted")).join(keys, "track_id", "left_anti").withColumn("is_deleted", F.lit(True))
         )

@@ -20,6 +20,8 @@ from deftunes.adapters.catalog import silver_table
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError, RefusedError, RetriableError
 from deftunes.pipeline import ExtractOptions, PipelineName
+from deftunes.platform import Platform
+from deftunes.quality.rules import Ruleset, parse_rules
 from deftunes.transform import schema, sessions
 from support.api import Reply
 from support.gold import assert_gold
@@ -140,6 +142,27 @@ def test_a_user_who_moves_and_comes_back_has_three_versions(rig: Rig, shop: Shop
         row["effective_from"]: row["place_name"] for row in rig.silver("users") if row["user_id"] == user_id(20)
     }
     assert sorted(versions.items()) == [(instants[0], "Paris"), (instants[1], "Berlin"), (instants[2], "Paris")]
+
+
+def test_a_changed_rule_brings_no_deleted_song_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    lenient = rig.using(max_rejected=1.0)
+    lenient.to_silver((0, 1), PipelineName.SONGS)
+    deleted = max(row["track_id"] for row in rig.silver("songs") if not row["is_deleted"])
+    _execute(rig.catalogue.dsn, f"delete from deftunes.songs where track_id = '{deleted}'")
+    lenient.to_silver((0, 1), PipelineName.SONGS)
+    before = rig.silver("songs")
+    assert [row["is_deleted"] for row in before if row["track_id"] == deleted] == [True]
+    rules, more = Platform.rules, parse_rules('ColumnValues "year" < 3000')
+
+    def changed(platform: Platform, entity: Entity) -> Ruleset:
+        ruleset = rules(platform, entity)
+        return replace(ruleset, rules=(*ruleset.rules, *more))
+
+    monkeypatch.setattr(Platform, "rules", changed)
+    snapshots = rig.snapshots()
+    lenient.to_silver((0, 1), PipelineName.SONGS)
+    assert rig.snapshots() != snapshots
+    assert rig.silver("songs") == before
 
 
 def test_songs_change_go_come_back_and_contradict_each_other(rig: Rig) -> None:
