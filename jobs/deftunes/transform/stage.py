@@ -139,8 +139,12 @@ def _users(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset") 
 
     def write(target: str) -> None:
         versions = users.new_versions(judged.rows, main, receipt.extracted_at, batch.id)
-        # Judged again under other rules, a landing replaces its own versions and no others.
-        writer_of(versions, target, batch).overwrite(F.col("effective_from") == F.lit(receipt.extracted_at))
+        # Judged again under other rules, a landing replaces its own versions and no others. By row, and so before the
+        # commit that can carry the batch's id: an overwrite drops whole files, and a compaction mixes instants in one.
+        if not main.where(F.col("effective_from") == F.lit(receipt.extracted_at)).isEmpty():
+            statement = f"DELETE FROM {target} WHERE effective_from = :instant"  # noqa: S608 - a name we made
+            spark.sql(statement, {"instant": receipt.extracted_at})
+        writer_of(versions, target, batch).append()
 
     return _Work(judged, (receipt,), write)
 

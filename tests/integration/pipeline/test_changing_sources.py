@@ -19,6 +19,7 @@ from deftunes import layout
 from deftunes.adapters.catalog import silver_table
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.maintenance import maintain
 from deftunes.pipeline import ExtractOptions, PipelineName
 from deftunes.platform import Platform
 from deftunes.quality.rules import Ruleset, parse_rules
@@ -142,6 +143,35 @@ def test_a_user_who_moves_and_comes_back_has_three_versions(rig: Rig, shop: Shop
         row["effective_from"]: row["place_name"] for row in rig.silver("users") if row["user_id"] == user_id(20)
     }
     assert sorted(versions.items()) == [(instants[0], "Paris"), (instants[1], "Berlin"), (instants[2], "Paris")]
+
+
+def test_users_are_replaced_and_a_day_is_run_after_a_compaction(rig: Rig, shop: Shop) -> None:
+    def names() -> list[str]:
+        rows = sorted(rig.silver("users"), key=lambda row: row["effective_from"])
+        return [row["user_name"] for row in rows if row["user_id"] == user_id(21)]
+
+    def compact() -> set[str]:
+        with rig.platform() as platform:
+            done = list(maintain(platform.spark, platform.catalog, keep_days=7))
+        return {each.table for each in done if each.files_rewritten}
+
+    for number in range(1, 6):
+        shop.later(days=1)
+        shop.user(21, user_name=f"Name {number}")
+        rig.run((20, 21), API)
+    assert Entity.USERS in compact()
+    shop.user(21, user_name="Other content at the same instant")
+    rig.run((20, 21), API)
+    assert names() == [*(f"Name {number}" for number in range(1, 5)), "Other content at the same instant"]
+    assert_gold_of_silver(rig)
+    compact()
+    shop.later(days=1)
+    shop.user(21, user_name="The day after")
+    shop.sell(21, at(21), 0.99)
+    rig.using(max_rejected=1.0).run((21, 22))
+    assert names()[-1] == "The day after"
+    assert days_of(rig, 21) == [21 * DAY]
+    assert_gold_of_silver(rig)
 
 
 def test_a_changed_rule_brings_no_deleted_song_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
