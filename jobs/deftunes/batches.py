@@ -11,7 +11,7 @@ manifest of main's newest batch stands in for them, so no kill can come between.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -85,7 +85,7 @@ class Batch:
     interval: Interval
     landings: dict[str, Receipt]  # in use, by unit
     pending: tuple[str, ...]
-    shared_days: frozenset[date]  # days that hold sessions which pending days held too
+    shared_days: frozenset[date]  # days that hold sessions which pending days, or these days themselves, held too
     rules: str
     base: int | None  # main's snapshot
     held: Manifest | None  # main's newest batch
@@ -116,10 +116,25 @@ def plan_batch(lake: "Lake", refs: Refs, entity: Entity, interval: Interval, day
         for unit, receipt in landings.items()
         if (markers[unit].get("landing"), markers[unit].get("rules")) != (receipt.key, rules)
     )
-    shared = frozenset(date.fromisoformat(day) for unit in pending for day in markers[unit].get("shares", ()))
+    shared = with_partners(lake, entity, held, (day for unit in pending for day in _shares(markers[unit])))
     parent = held.batch_id if held else None
     batch_id = identity(entity, interval, landings, rules, parent)
     return Batch(entity, batch_id, interval, landings, pending, shared, rules, refs.main, held)
+
+
+def with_partners(lake: "Lake", entity: Entity, held: Manifest | None, days: Iterable[date]) -> frozenset[date]:
+    """`days`, and every day that an earlier batch noted as sharing a session with one of them, until none is added.
+
+    A day that joins a batch is noted anew by it: a partner that stayed out of the batch would be forgotten.
+    """
+    found: frozenset[date] = frozenset()
+    added = frozenset(days)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        while added:
+            found |= added
+            markers = pool.map(lambda day: _marker(lake, entity, held, layout.day_unit(day)), added)
+            added = frozenset(day for marker in markers for day in _shares(marker)) - found
+    return found
 
 
 def identity(entity: Entity, interval: Interval, landings: dict[str, Receipt], rules: str, parent: str | None) -> str:
@@ -222,6 +237,10 @@ def _marker(lake: "Lake", entity: Entity, held: Manifest | None, unit: str) -> "
     if held and unit in held.landings:
         return _marker_of(held, unit)
     return lake.get_json(layout.published_key(entity, unit)) or {}
+
+
+def _shares(marker: "JsonObject") -> list[date]:
+    return [date.fromisoformat(day) for day in marker.get("shares", ())]
 
 
 def _marker_of(manifest: Manifest, unit: str) -> "JsonObject":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,13 @@ def test_a_day_that_shares_a_session_joins_when_its_partner_changes(lake: Memory
     assert not plan(lake, main).shared_days
     land(lake, DAY, "moved back", tmp_path, hour=1)
     assert plan(lake, main).shared_days == {elsewhere}
+
+
+def test_the_days_that_a_joining_day_shares_with_join_too(lake: MemoryLake) -> None:
+    chain = [DAYS[0], *(date(2019, 12, day) for day in (1, 2, 3))]
+    for day, partner in pairwise(chain):
+        lake.put_json(layout.published_key(Entity.SESSIONS, layout.day_unit(day)), {"shares": [partner.isoformat()]})
+    assert plan(lake).shared_days == set(chain[1:])
 
 
 def test_what_was_not_landed_is_named_with_the_command(lake: MemoryLake) -> None:

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name every Spark read
 
 from deftunes import layout
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.batches import Batch, Manifest, complete_head, read_manifest, write_manifest
+from deftunes.batches import Batch, Manifest, complete_head, read_manifest, with_partners, write_manifest
 from deftunes.entities import Entity
 from deftunes.failpoints import Failpoint, reach
 from deftunes.interval import ONE_DAY, Interval
@@ -119,7 +119,7 @@ def _sessions(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset
             break
         # Their sessions turned up on these days: the old days are read again and decide together with the new ones.
         parsed.unpersist()
-        days |= displaced
+        days |= with_partners(lake, batch.entity, batch.held, displaced)
     judged = sessions.judge(parsed, rules)
 
     def write(target: str) -> None:

@@ -105,6 +105,23 @@ def test_a_moved_session_comes_back_without_its_first_day_being_read(rig: Rig, s
     assert days_of(rig, 5) == [5 * DAY]
 
 
+def test_a_session_is_not_lost_when_the_day_that_shares_it_joins_another_batch(rig: Rig, shop: Shop) -> None:
+    shop.sell(15, at(15), 0.99)
+    shop.sell(16, at(16), 0.99)
+    rig.to_silver((15, 18), API)
+    shop.later()
+    shop.sell(15, at(16), 0.99)
+    rig.to_silver((16, 17), API)
+    shop.later()
+    shop.sell(16, at(17), 0.99)
+    rig.to_silver((17, 18), API)  # day 16 joins; it also shares a session with day 15
+    shop.later()
+    shop.sell(15, at(15), 0.99)
+    rig.to_silver((16, 17), API)
+    rig.to_silver((15, 16), API)
+    assert (days_of(rig, 15), days_of(rig, 16)) == ([15 * DAY], [17 * DAY])
+
+
 def test_a_day_that_becomes_empty_is_empty(rig: Rig, shop: Shop) -> None:
     shop.sell(8, at(8), 0.99)
     rig.to_silver((8, 9), API)
