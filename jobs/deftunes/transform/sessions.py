@@ -140,10 +140,12 @@ def judge(parsed: "DataFrame", rules: "Ruleset") -> Judgement:
 
 def shared_days(parsed: "DataFrame") -> dict[str, list[str]]:
     """For each day that holds a session another day of the batch holds too: those other days."""
-    seen = parsed.where(
-        F.col("item_number").isNull() & F.col("session_id").isNotNull() & ~F.col("unit").endswith("~unplaced")
+    days = (
+        _placed_sessions(parsed)
+        .groupBy("session_id")
+        .agg(F.collect_set("unit").alias("days"))
+        .where(F.size("days") > 1)
     )
-    days = seen.groupBy("session_id").agg(F.collect_set("unit").alias("days")).where(F.size("days") > 1)
     shares: dict[str, set[str]] = {}
     for row in days.select("days").distinct().collect():
         for day in row["days"]:
@@ -153,8 +155,12 @@ def shared_days(parsed: "DataFrame") -> dict[str, list[str]]:
 
 def displaced_days(parsed: "DataFrame", main: "DataFrame", days: "Iterable[date]") -> frozenset[date]:
     """Days outside `days` whose rows in `main` belong to sessions of this batch: they decide together."""
-    ids = parsed.where(F.col("item_number").isNull() & F.col("session_id").isNotNull()).select("session_id").distinct()
-    elsewhere = main.where(~within(days)).join(F.broadcast(ids), "session_id", "left_semi")
+    ids = kept(_placed_sessions(parsed).select("session_id").distinct())
+    # Counted first: Spark then knows their size, and sends a day's ids to main's rows, but not a year's (no hint: one
+    # would force them all into one heap).
+    if not ids.count():
+        return frozenset()
+    elsewhere = main.where(~within(days)).join(ids, "session_id", "left_semi")
     found = elsewhere.select(F.to_date("session_start_time").alias("day")).distinct().collect()
     return frozenset(row["day"] for row in found)
 
@@ -171,6 +177,13 @@ def within(days: "Iterable[date]") -> "Column":
 def silver_rows(judged: Judgement, batch_id: str) -> "DataFrame":
     """The accepted items as silver's columns."""
     return judged.rows.withColumn("batch_id", F.lit(batch_id)).select(*SESSIONS.column_names)
+
+
+def _placed_sessions(parsed: "DataFrame") -> "DataFrame":
+    """The sessions that have an id and belong to a day."""
+    return parsed.where(
+        F.col("item_number").isNull() & F.col("session_id").isNotNull() & ~F.col("unit").endswith("~unplaced")
+    )
 
 
 def _texts(rules: "Ruleset") -> "Column":

@@ -114,7 +114,7 @@ def _sessions(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset
     while True:
         receipts = (*_receipts_of(landings, days), *unplaced)
         parsed = sessions.parse(spark, lake, receipts)
-        displaced = sessions.displaced_days(parsed, main, days) if batch.base is not None else frozenset()
+        displaced = sessions.displaced_days(parsed, main, days) if days and batch.base is not None else frozenset()
         if not displaced:
             break
         # Their sessions turned up on these days: the old days are read again and decide together with the new ones.

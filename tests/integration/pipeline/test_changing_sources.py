@@ -122,6 +122,18 @@ def test_a_session_is_not_lost_when_the_day_that_shares_it_joins_another_batch(r
     assert (days_of(rig, 15), days_of(rig, 16)) == ([15 * DAY], [17 * DAY])
 
 
+def test_a_record_without_a_readable_time_moves_no_session(rig: Rig, shop: Shop) -> None:
+    shop.sell(18, at(18), 0.99)
+    rig.to_silver((18, 20), API)
+    before = rig.silver("sessions")
+    shop.later()
+    shop.sell(19, at(19, "99:00:00"), 0.99, session_id=session_id(18))
+    rig.to_silver((19, 20), API)
+    assert rig.silver("sessions") == before
+    assert [row for row in rig.quarantine() if session_id(18) in row["record"]]
+    del shop.sessions[19]
+
+
 def test_a_day_that_becomes_empty_is_empty(rig: Rig, shop: Shop) -> None:
     shop.sell(8, at(8), 0.99)
     rig.to_silver((8, 9), API)
