@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING, Self
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 from deftunes import layout
 from deftunes.adapters.catalog import Refs, batch_id_of, writer_of
 from deftunes.entities import Entity
-from deftunes.errors import DeftunesError
+from deftunes.errors import DeftunesError, RetriableError
 from deftunes.interval import Interval
 from deftunes.landing import Landings, Receipt
 
@@ -35,7 +35,7 @@ _THREADS = 16
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a batch is made of and what judging its records found. Written before its branch, never changed."""
+    """What a batch is made of and what judging its records found. Written before its branch, then always the same."""
 
     entity: Entity
     batch_id: str
@@ -137,6 +137,27 @@ def with_partners(lake: "Lake", entity: Entity, held: Manifest | None, days: Ite
     return found
 
 
+def as_begun(lake: "Lake", batch: Batch) -> Batch:
+    """The batch with the landings and days that it was begun with, if it was begun before.
+
+    Its id does not name the landings of days that join it, which may be others by now. What is published under one id
+    must be what its manifest says, whoever wrote either.
+    """
+    value = lake.get_json(layout.batch_key(batch.entity, batch.id))
+    if value is None:
+        return batch
+    begun = Manifest.from_json(value)
+    landings = Landings(lake, batch.entity)
+    same = {receipt.key: receipt for receipt in batch.landings.values()}
+    receipts = {unit: same.get(key) or landings.read(key) for unit, key in begun.landings.items()}
+    return replace(
+        batch,
+        landings={**batch.landings, **receipts},
+        pending=tuple(begun.landings),
+        shared_days=frozenset(begun.days),
+    )
+
+
 def identity(entity: Entity, interval: Interval, landings: dict[str, Receipt], rules: str, parent: str | None) -> str:
     """The id of the batch that brings these landings under these rules to a `main` whose newest batch is `parent`."""
     digests = sorted((unit, receipt.digest) for unit, receipt in landings.items())
@@ -188,8 +209,20 @@ def read_manifest(lake: "Lake", entity: Entity, batch_id: str) -> Manifest:
 
 
 def write_manifest(lake: "Lake", manifest: Manifest) -> None:
-    """Keep a batch's manifest; the same batch writes the same bytes."""
-    lake.put_json(layout.batch_key(manifest.entity, manifest.batch_id), manifest.to_json())
+    """Keep a batch's manifest: written again it says the same, but for `released`, which is what quarantine holds now.
+
+    Raises:
+        RetriableError: another run began this batch meanwhile with other landings of the days that join it.
+    """
+    key = layout.batch_key(manifest.entity, manifest.batch_id)
+    value = lake.get_json(key)
+    begun = Manifest.from_json(value) if value else manifest
+    if (begun.landings, begun.days) != (manifest.landings, manifest.days):
+        raise RetriableError(
+            f"another run began batch {manifest.batch_id} of {manifest.entity} meanwhile with other landings; "
+            "nothing was published"
+        )
+    lake.put_json(key, manifest.to_json())
 
 
 def is_marked(lake: "Lake", manifest: Manifest) -> bool:

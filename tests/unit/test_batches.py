@@ -1,6 +1,6 @@
 """A batch's identity and what it still has to bring, decided without reading a row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -9,9 +9,9 @@ import pytest
 
 from deftunes import layout
 from deftunes.adapters.catalog import Refs
-from deftunes.batches import Batch, Manifest, is_marked, plan_batch, write_manifest, write_markers
+from deftunes.batches import Batch, Manifest, as_begun, is_marked, plan_batch, write_manifest, write_markers
 from deftunes.entities import Entity
-from deftunes.errors import DeftunesError
+from deftunes.errors import DeftunesError, RetriableError
 from deftunes.interval import Interval
 from deftunes.landing import Draft, Landings
 from support.lakes import MemoryLake
@@ -111,6 +111,40 @@ def test_the_days_that_a_joining_day_shares_with_join_too(lake: MemoryLake) -> N
     for day, partner in pairwise(chain):
         lake.put_json(layout.published_key(Entity.SESSIONS, layout.day_unit(day)), {"shares": [partner.isoformat()]})
     assert plan(lake).shared_days == set(chain[1:])
+
+
+def test_a_batch_begun_before_keeps_its_landings_and_days(lake: MemoryLake, tmp_path: Path) -> None:
+    batch = plan(lake)
+    assert as_begun(lake, batch) == batch
+    joined = date(2019, 12, 1)
+    land(lake, joined, "as it was", tmp_path)
+    landing = Landings(lake, Entity.SESSIONS).in_use(layout.day_unit(joined))
+    assert landing
+    manifest = Manifest(
+        Entity.SESSIONS, batch.id, INTERVAL,
+        {layout.day_unit(joined): landing.key, **{unit: receipt.key for unit, receipt in batch.landings.items()}},
+        RULES, None, (joined, *DAYS), (joined,),
+    )  # fmt: skip
+    write_manifest(lake, manifest)
+    land(lake, joined, "landed since", tmp_path, hour=1)
+    begun = as_begun(lake, batch)
+    assert begun.landings == {**batch.landings, layout.day_unit(joined): landing}
+    assert sorted(begun.pending) == sorted(manifest.landings)
+    assert begun.shared_days == {joined, *DAYS}
+
+
+def test_a_manifest_is_never_replaced_by_one_of_other_landings_or_days(lake: MemoryLake) -> None:
+    publish(lake, plan(lake))
+    (key,) = [key for key in lake.objects if key.startswith("batches/")]
+    manifest = Manifest.from_json(lake.get_json(key) or {})
+    kept = lake.objects[key]
+    unit = layout.day_unit(DAYS[0])
+    for other in (replace(manifest, days=DAYS[:1]), replace(manifest, landings={**manifest.landings, unit: "other"})):
+        with pytest.raises(RetriableError, match="meanwhile"):
+            write_manifest(lake, other)
+    assert lake.objects[key] == kept
+    write_manifest(lake, replace(manifest, released=("a",)))
+    assert lake.objects[key] != kept
 
 
 def test_what_was_not_landed_is_named_with_the_command(lake: MemoryLake) -> None:

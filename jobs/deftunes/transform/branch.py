@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pyspark.errors import PySparkException
+from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
 from deftunes import layout
 from deftunes.adapters.catalog import BATCH_PROPERTY, Refs, drop_branch, silver_table
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 def silver(table: str) -> str:
     """A silver table's name in Spark SQL."""
     return f"{CATALOG}.{layout.DATABASE}.{table}"
+
+
+def main_before(spark: "SparkSession", batch: "Batch") -> "DataFrame":
+    """What `main` held when the batch was planned; another run may have moved it since, even with this very batch."""
+    if batch.base is None:
+        return spark.table(silver(batch.entity)).limit(0)
+    rows = spark.read.option("snapshot-id", batch.base).table(silver(batch.entity))
+    # A snapshot is read with the columns it was written with.
+    added = [column for column in TABLES[batch.entity].columns if column.name not in rows.columns]
+    return rows.withColumns({column.name: F.lit(None).cast(column.type) for column in added}) if added else rows
 
 
 def ensure_tables(spark: "SparkSession", catalog: "Catalog") -> None:

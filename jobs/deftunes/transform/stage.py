@@ -3,7 +3,8 @@
     plan -> judge rows -> quarantine -> manifest -> branch
 
 Rerun-safe: the batch's id is a hash of what it is made of; a complete branch is left as it is, quarantine holds a
-record once, the manifest has the same bytes. Nothing here moves `main`.
+record once, a batch begun before is written from the landings its manifest names and the `main` it was planned on.
+Nothing here moves `main`.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 - the name every Spark read
 
 from deftunes import layout
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.batches import Batch, Manifest, complete_head, read_manifest, with_partners, write_manifest
+from deftunes.batches import Batch, Manifest, as_begun, complete_head, read_manifest, with_partners, write_manifest
 from deftunes.entities import Entity
 from deftunes.failpoints import Failpoint, reach
 from deftunes.interval import ONE_DAY, Interval
@@ -23,7 +24,7 @@ from deftunes.landing import Landings, Receipt
 from deftunes.quality import quarantine
 from deftunes.records import decode
 from deftunes.transform import sessions, songs, users
-from deftunes.transform.branch import ensure_tables, silver, write_branch, writer_of
+from deftunes.transform.branch import ensure_tables, main_before, write_branch, writer_of
 from deftunes.transform.frames import kept
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def transform(
     if head is not None:
         manifest = read_manifest(lake, batch.entity, batch.id)
         return Transformed(batch.entity, batch.id, head, manifest.received, manifest.rejected, 0)
+    batch = as_begun(lake, batch)
     spark = open_spark()
     ensure_tables(spark, catalog)
     try:
@@ -105,14 +107,13 @@ def transform(
 
 
 def _sessions(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset") -> _Work:
-    landings = Landings(lake, Entity.SESSIONS)
     placed = {unit for unit in batch.pending if layout.is_placed(unit)}
     days = frozenset(map(layout.day_of_unit, placed)) | batch.shared_days
     # Records without a readable time belong to no day: they only go to quarantine.
     unplaced = tuple(batch.landings[unit] for unit in batch.pending if unit not in placed)
-    main = spark.table(silver(Entity.SESSIONS))
+    main = main_before(spark, batch)
     while True:
-        receipts = (*_receipts_of(landings, days), *unplaced)
+        receipts = (*_receipts_of(lake, batch, days), *unplaced)
         parsed = sessions.parse(spark, lake, receipts)
         displaced = sessions.displaced_days(parsed, main, days) if days and batch.base is not None else frozenset()
         if not displaced:
@@ -135,7 +136,7 @@ def _sessions(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset
 def _users(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset") -> _Work:
     receipt = batch.landings[layout.SNAPSHOT]
     judged = users.judge(spark, lake, receipt, rules)
-    main = spark.table(silver(Entity.USERS))
+    main = main_before(spark, batch)
 
     def write(target: str) -> None:
         versions = users.new_versions(judged.rows, main, receipt.extracted_at, batch.id)
@@ -153,7 +154,7 @@ def _songs(spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset") 
     newest = batch.landings[layout.SNAPSHOT]
     chain = songs.chain_since(Landings(lake, Entity.SONGS), newest, batch.held, batch.rules)
     judged = songs.judge(spark, lake, chain, rules)
-    main = spark.table(silver(Entity.SONGS))
+    main = main_before(spark, batch)
 
     def write(target: str) -> None:
         rows = songs.changes(judged.rows, main, songs.live_keys(spark, lake, chain), newest.extracted_at, batch.id)
@@ -176,10 +177,13 @@ _WORK = {Entity.SONGS: _songs, Entity.USERS: _users, Entity.SESSIONS: _sessions}
 _KEYS = {Entity.SONGS: "track_id", Entity.USERS: "user_id", Entity.SESSIONS: "session_id"}
 
 
-def _receipts_of(landings: Landings, days: frozenset[date]) -> tuple[Receipt, ...]:
-    if not days:
-        return ()
-    found = landings.in_use_between(Interval(min(days), max(days) + ONE_DAY))
+def _receipts_of(lake: "Lake", batch: Batch, days: frozenset[date]) -> tuple[Receipt, ...]:
+    """The batch's own landings of these days; of days that join it, the ones in use."""
+    found = batch.landings
+    joining = sorted(day for day in days if layout.day_unit(day) not in found)
+    if joining:
+        interval = Interval(joining[0], joining[-1] + ONE_DAY)
+        found = {**Landings(lake, batch.entity).in_use_between(interval), **found}
     return tuple(found[unit] for unit in map(layout.day_unit, sorted(days)) if unit in found)
 
 

@@ -20,13 +20,13 @@ from deftunes.adapters.catalog import silver_table
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError, RefusedError, RetriableError
 from deftunes.maintenance import maintain
-from deftunes.pipeline import ExtractOptions, PipelineName
+from deftunes.pipeline import ExtractOptions, PipelineName, bring, extract, load, model, plan, scope_of, transform
 from deftunes.platform import Platform
 from deftunes.quality.rules import Ruleset, parse_rules
-from deftunes.transform import schema, sessions
+from deftunes.transform import schema, sessions, stage
 from support.api import Reply
 from support.gold import assert_gold
-from support.pipeline import DAY, OPENING, Rig, new_rig
+from support.pipeline import DAY, OPENING, Rig, interval, new_rig
 from support.shop import Shop, open_shop, session_id, user_id
 
 if TYPE_CHECKING:
@@ -132,6 +132,31 @@ def test_a_record_without_a_readable_time_moves_no_session(rig: Rig, shop: Shop)
     assert rig.silver("sessions") == before
     assert [row for row in rig.quarantine() if session_id(18) in row["record"]]
     del shop.sessions[19]
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["later", "begun at once"])
+def test_a_batch_written_again_after_it_was_published_says_the_same(
+    rig: Rig, shop: Shop, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
+) -> None:
+    day = 26 if at_once else 23
+    shop.sell(day, at(day), 0.99)
+    rig.run((day, day + 2), API)
+    shop.later()
+    shop.sell(day, at(day + 1), 0.99)
+    with rig.platform() as platform:
+        scope = scope_of(platform, Entity.SESSIONS, interval((day + 1, day + 2)))
+        extract(platform, Entity.SESSIONS, scope, ExtractOptions())
+        batch = plan(platform, Entity.SESSIONS, scope)
+        list(bring(platform, Entity.SESSIONS, scope))
+        published = rig.objects()[layout.batch_key(Entity.SESSIONS, batch.id)]
+        if at_once:  # the other run had not written its manifest yet when this one looked for it
+            monkeypatch.setattr(stage, "as_begun", lambda _lake, batch: batch)
+        transform(platform, batch)
+        assert rig.objects()[layout.batch_key(Entity.SESSIONS, batch.id)] == published
+        load(platform, Entity.SESSIONS)
+        model(platform, scope)
+    assert days_of(rig, day) == [(day + 1) * DAY]
+    assert_gold_of_silver(rig)
 
 
 def test_a_day_that_becomes_empty_is_empty(rig: Rig, shop: Shop) -> None:
