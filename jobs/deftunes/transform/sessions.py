@@ -72,70 +72,11 @@ def parse(spark: "SparkSession", lake: "Lake", receipts: "Iterable[Receipt]") ->
 
 def judge(parsed: "DataFrame", rules: "Ruleset") -> Judgement:
     """Accept or reject every session, then every item of the accepted ones."""
-    session_rules = rules.row_rules(_SESSION_COLUMNS)
+    of_sessions = _texts(rules.row_rules(_SESSION_COLUMNS))
     # One evaluation for both kinds of row; what a rule says of a row without its columns is left aside.
     judged = failed_rules(parsed, rules.row_rules(_COLUMNS), "failed")
-    is_session = F.col("item_number").isNull()
-    by_key = Window.partitionBy("unit", "session_id")
-    twins = F.when(F.col("session_id").isNotNull(), F.count("*").over(by_key)).otherwise(1)
-    sessions = kept(
-        judged.where(is_session)
-        .drop(*_ITEM_COLUMNS)
-        .withColumn("twins", twins)
-        .withColumn(
-            "reasons",
-            reasons(
-                F.col("problems"),
-                F.array_intersect("failed", _texts(session_rules)),
-                reason_if(F.col("twins") > 1, "several different records under one session_id"),
-            ),
-        )
-    )
-    accepted = F.size("reasons") == 0
-    unplaced = F.col("unit").endswith("~unplaced")
-    newest = Window.partitionBy("session_id").orderBy(F.desc("ingested_at"), F.desc("unit"))
-    winners = (
-        sessions.where(accepted & ~unplaced)
-        .withColumn("place", F.row_number().over(newest))
-        .where(F.col("place") == 1)
-        .select("unit", "digest")
-    )
-    items = kept(
-        judged.where(~is_session)
-        .drop("record", "item_count", "unknown")
-        .join(winners, ["unit", "digest"], "left_semi")
-        .withColumn("reasons", reasons(F.col("problems"), F.array_except("failed", _texts(session_rules))))
-    )
-    accepted_items = items.where(accepted)
-    texts = sessions.select("unit", "digest", "record")
-
-    def with_record(chosen: "DataFrame") -> "DataFrame":
-        sent = chosen.join(texts, ["unit", "digest"])
-        return sent.withColumn("record", F.udf(item_record)("record", "item_number"))
-
-    weight = F.greatest(F.col("item_count"), F.lit(1))
-    of_sessions = sessions.agg(
-        F.sum(F.when(~unplaced, weight)).alias("received"),
-        F.sum(F.when(~unplaced & ~accepted, weight)).alias("rejected"),
-        F.count(F.when(unplaced, 1)).alias("unplaced"),
-        F.count(F.when(~unplaced & (F.col("twins") > 1), 1)).alias("conflicts"),
-        F.array_sort(F.array_distinct(F.flatten(F.collect_set("unknown")))).alias("unknown"),
-    ).collect()[0]
-    items_rejected = items.where(~accepted).count()
-    rejected = rejected_records(sessions.where(~accepted | unplaced))
-    if items_rejected:
-        rejected = rejected.unionByName(rejected_records(with_record(items.where(~accepted))))
-    return Judgement(
-        rows=accepted_items,
-        rejected=rejected if of_sessions["rejected"] or of_sessions["unplaced"] or items_rejected else None,
-        accepted=accepted_records(sessions.where(accepted & ~unplaced), "session_id").unionByName(
-            accepted_records(with_record(accepted_items), "session_id")
-        ),
-        received=of_sessions["received"] or 0,
-        rejected_count=(of_sessions["rejected"] or 0) + items_rejected,
-        conflicts=of_sessions["conflicts"],
-        unknown_fields=tuple(of_sessions["unknown"] or ()),
-    )
+    sessions = _judge_sessions(judged, of_sessions)
+    return _judgement(sessions, _judge_items(judged, _newest(sessions), of_sessions))
 
 
 def shared_days(parsed: "DataFrame") -> dict[str, list[str]]:
@@ -179,11 +120,93 @@ def silver_rows(judged: Judgement, batch_id: str) -> "DataFrame":
     return judged.rows.withColumn("batch_id", F.lit(batch_id)).select(*SESSIONS.column_names)
 
 
+def _judge_sessions(judged: "DataFrame", rules: "Column") -> "DataFrame":
+    """The sessions with the reasons against each; `twins`: how many different ones a day has under its id."""
+    by_key = Window.partitionBy("unit", "session_id")
+    twins = F.when(F.col("session_id").isNotNull(), F.count("*").over(by_key)).otherwise(1)
+    return kept(
+        judged.where(F.col("item_number").isNull())
+        .drop(*_ITEM_COLUMNS)
+        .withColumn("twins", twins)
+        .withColumn(
+            "reasons",
+            reasons(
+                F.col("problems"),
+                F.array_intersect("failed", rules),
+                reason_if(F.col("twins") > 1, "several different records under one session_id"),
+            ),
+        )
+    )
+
+
+def _newest(sessions: "DataFrame") -> "DataFrame":
+    """Of each accepted session the record (unit, digest) that was extracted last, whatever its day."""
+    newest = Window.partitionBy("session_id").orderBy(F.desc("ingested_at"), F.desc("unit"))
+    return (
+        sessions.where(_is_accepted() & _is_placed())
+        .withColumn("place", F.row_number().over(newest))
+        .where(F.col("place") == 1)
+        .select("unit", "digest")
+    )
+
+
+def _judge_items(judged: "DataFrame", winners: "DataFrame", session_rules: "Column") -> "DataFrame":
+    """The items of these records with the reasons against each."""
+    return kept(
+        judged.where(F.col("item_number").isNotNull())
+        .drop("record", "item_count", "unknown")
+        .join(winners, ["unit", "digest"], "left_semi")
+        .withColumn("reasons", reasons(F.col("problems"), F.array_except("failed", session_rules)))
+    )
+
+
+def _judgement(sessions: "DataFrame", items: "DataFrame") -> Judgement:
+    """What became of the records, counted in items; what belongs to no day is rejected and not counted."""
+    weight = F.greatest(F.col("item_count"), F.lit(1))
+    counts = sessions.agg(
+        F.sum(F.when(_is_placed(), weight)).alias("received"),
+        F.sum(F.when(_is_placed() & ~_is_accepted(), weight)).alias("rejected"),
+        F.count(F.when(~_is_placed(), 1)).alias("unplaced"),
+        F.count(F.when(_is_placed() & (F.col("twins") > 1), 1)).alias("conflicts"),
+        F.array_sort(F.array_distinct(F.flatten(F.collect_set("unknown")))).alias("unknown"),
+    ).collect()[0]
+    accepted_items = items.where(_is_accepted())
+    rejected_items = items.where(~_is_accepted())
+    items_rejected = rejected_items.count()
+    rejected = rejected_records(sessions.where(~_is_accepted() | ~_is_placed()))
+    if items_rejected:
+        rejected = rejected.unionByName(rejected_records(_with_record(rejected_items, sessions)))
+    accepted = accepted_records(sessions.where(_is_accepted() & _is_placed()), "session_id").unionByName(
+        accepted_records(_with_record(accepted_items, sessions), "session_id")
+    )
+    return Judgement(
+        rows=accepted_items,
+        rejected=rejected if counts["rejected"] or counts["unplaced"] or items_rejected else None,
+        accepted=accepted,
+        received=counts["received"] or 0,
+        rejected_count=(counts["rejected"] or 0) + items_rejected,
+        conflicts=counts["conflicts"],
+        unknown_fields=tuple(counts["unknown"] or ()),
+    )
+
+
+def _with_record(items: "DataFrame", sessions: "DataFrame") -> "DataFrame":
+    """Items with the record that quarantine keeps of each."""
+    sent = items.join(sessions.select("unit", "digest", "record"), ["unit", "digest"])
+    return sent.withColumn("record", F.udf(item_record)("record", "item_number"))
+
+
+def _is_accepted() -> "Column":
+    return F.size("reasons") == 0
+
+
+def _is_placed() -> "Column":
+    return ~F.col("unit").endswith("~unplaced")
+
+
 def _placed_sessions(parsed: "DataFrame") -> "DataFrame":
     """The sessions that have an id and belong to a day."""
-    return parsed.where(
-        F.col("item_number").isNull() & F.col("session_id").isNotNull() & ~F.col("unit").endswith("~unplaced")
-    )
+    return parsed.where(F.col("item_number").isNull() & F.col("session_id").isNotNull() & _is_placed())
 
 
 def _texts(rules: "Ruleset") -> "Column":
