@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Self
 
 from deftunes import layout
@@ -175,16 +175,12 @@ def earlier_ids(refs: Refs, batch: Batch) -> set[str]:
 def complete_head(refs: Refs, batch: Batch) -> int | None:
     """The head of the batch's branch, or None unless it is complete and begins at main as it was planned."""
     head = refs.head(batch.branch)
-    chain = []
-    for snapshot in refs.ancestors(head):
-        if snapshot.snapshot_id == batch.base:
-            break
-        chain.append(snapshot)
-    else:
-        if batch.base is not None:
-            return None
-    writers = set(map(writer_of, chain))
-    return head if chain and batch_id_of(chain[0]) == batch.id and len(writers) == 1 else None
+    chain = list(takewhile(lambda snapshot: snapshot.snapshot_id != batch.base, refs.ancestors(head)))
+    if not chain:
+        return None
+    begins_at_base = chain[-1].parent_snapshot_id == batch.base
+    by_one_writer = len(set(map(writer_of, chain))) == 1
+    return head if begins_at_base and by_one_writer and batch_id_of(chain[0]) == batch.id else None
 
 
 def held_manifest(lake: "Lake", refs: Refs, entity: Entity) -> Manifest | None:
