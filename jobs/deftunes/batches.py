@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import TYPE_CHECKING, Self
 
 from deftunes import layout
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from deftunes.adapters.lake import JsonObject, Lake
 
 _HEAD = "head"
-_REMEMBERED = 20  # snapshots of main that a batch may have been planned on and still be known by
 _THREADS = 16
 
 
@@ -101,6 +100,10 @@ class Batch:
         return not self.pending
 
 
+class NotPreparedError(RetriableError):
+    """The stage before left nothing for this batch on today's `main`: it must run for it (again)."""
+
+
 def plan_batch(lake: "Lake", refs: Refs, entity: Entity, interval: Interval, days: Sequence[date], rules: str) -> Batch:
     """The batch of `entity` for `days` of `interval` (a snapshot has no days), against what `main` holds now.
 
@@ -164,12 +167,23 @@ def identity(entity: Entity, interval: Interval, landings: dict[str, Receipt], r
     return hashlib.sha256(json.dumps([entity, str(interval), digests, rules, parent]).encode()).hexdigest()[:16]
 
 
-def earlier_ids(refs: Refs, batch: Batch) -> set[str]:
-    """What the batch was called when it was planned on what `main` held a few batches ago."""
-    before = islice(refs.ancestors(refs.main), _REMEMBERED)
-    parents = {batch_id_of(snapshot) for snapshot in before} | {None}
-    earlier = {identity(batch.entity, batch.interval, batch.landings, batch.rules, parent) for parent in parents}
-    return earlier - {batch.id}
+def written_ids(lake: "Lake", refs: Refs, batch: Batch) -> list[str]:
+    """Batches of the same interval and rules that were written to a branch, with something that `main` still lacks.
+
+    Such a batch is this one, or what it was called before `main` moved or another run landed a day of its interval.
+    Its snapshot tells it, which outlives the branch: `settle` drops branches that can never be published.
+    """
+    on_main = {snapshot.snapshot_id for snapshot in refs.ancestors(refs.main)}
+    snapshots = refs.table.metadata.snapshots if refs.table else ()
+    aside = {batch_id_of(snapshot) for snapshot in snapshots if snapshot.snapshot_id not in on_main}
+    manifests = [read_manifest(lake, batch.entity, batch_id) for batch_id in aside if batch_id]
+    held = held_manifest(lake, refs, batch.entity)
+    return [
+        manifest.batch_id
+        for manifest in manifests
+        if (manifest.interval, manifest.rules) == (batch.interval, batch.rules)
+        and any(_is_news(manifest, unit, _marker(lake, batch.entity, held, unit)) for unit in manifest.landings)
+    ]
 
 
 def complete_head(refs: Refs, batch: Batch) -> int | None:
@@ -270,6 +284,12 @@ def _marker(lake: "Lake", entity: Entity, held: Manifest | None, unit: str) -> "
 
 def _shares(marker: "JsonObject") -> list[date]:
     return [date.fromisoformat(day) for day in marker.get("shares", ())]
+
+
+def _is_news(manifest: Manifest, unit: str, marker: "JsonObject") -> bool:
+    """Whether a batch's landing of a unit is newer than the one that `main` holds, or was judged by other rules."""
+    landing, held = manifest.landings[unit], str(marker.get("landing", ""))
+    return landing > held or (landing == held and manifest.rules != marker["rules"])  # names sort by age
 
 
 def _marker_of(manifest: Manifest, unit: str) -> "JsonObject":

@@ -6,7 +6,7 @@ extract -> (plan -> transform -> quality -> publish) -> load -> model
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -304,33 +304,27 @@ def _run_stage(
     elif stage is Stage.TRANSFORM:
         yield Outcome(stage, entity, transform(platform, batch))
     elif stage is Stage.QUALITY:
-        yield from _judge_or_bring(platform, batch, scope)
+        yield from _do_or_bring(platform, stage, quality, batch, scope)
     else:
-        yield from _publish_or_bring(platform, batch, scope)
+        yield from _do_or_bring(platform, stage, publish, batch, scope)
 
 
-def _judge_or_bring(platform: "Platform", batch: "Batch", scope: Scope) -> Iterator[Outcome]:
-    """Judge; a batch that was written on what `main` held before is written again on what it holds now."""
-    from deftunes.quality.stage import NotWrittenError, was_overtaken  # noqa: PLC0415
+def _do_or_bring(
+    platform: "Platform", stage: Stage, act: "Callable[[Platform, Batch], Result]", batch: "Batch", scope: Scope
+) -> Iterator[Outcome]:
+    """Do one stage; where something came between it and the stage before, both are done again on what `main` holds now.
 
-    try:
-        yield Outcome(Stage.QUALITY, batch.entity, quality(platform, batch))
-    except NotWrittenError as error:
-        if not was_overtaken(platform.lake, platform.catalog, batch):
-            raise DeftunesError(str(error)) from error
-        yield from bring(platform, batch.entity, scope, until=Stage.QUALITY)
-
-
-def _publish_or_bring(platform: "Platform", batch: "Batch", scope: Scope) -> Iterator[Outcome]:
-    """Publish; a batch that was audited on what `main` held before is written and judged again on what it holds now."""
-    from deftunes.publish.stage import NotAuditedError, was_overtaken  # noqa: PLC0415
+    Where the stage before has not run at all there is nothing to do again: that is an error.
+    """
+    from deftunes.batches import NotPreparedError  # noqa: PLC0415
+    from deftunes.quality.stage import was_overtaken  # noqa: PLC0415
 
     try:
-        yield Outcome(Stage.PUBLISH, batch.entity, publish(platform, batch))
-    except NotAuditedError as error:
-        if not was_overtaken(platform.catalog, batch):
+        yield Outcome(stage, batch.entity, act(platform, batch))
+    except NotPreparedError as error:
+        if not was_overtaken(platform.lake, platform.catalog, batch, audited=stage is Stage.PUBLISH):
             raise DeftunesError(str(error)) from error
-        yield from bring(platform, batch.entity, scope)
+        yield from bring(platform, batch.entity, scope, until=stage)
 
 
 def _held(platform: "Platform", entity: Entity) -> Any:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from deftunes import layout
 from deftunes.adapters.catalog import Refs, drop_branch, fast_forward_main, silver_table
-from deftunes.batches import Batch, Manifest, earlier_ids, held_manifest, is_marked, write_markers
+from deftunes.batches import Batch, Manifest, NotPreparedError, held_manifest, is_marked, write_markers
 from deftunes.entities import Entity
-from deftunes.errors import RetriableError
 from deftunes.failpoints import Failpoint, reach
 from deftunes.quality import quarantine
-from deftunes.quality.stage import audited_snapshot, has_passed
+from deftunes.quality.stage import audited_snapshot
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -34,21 +33,17 @@ class Published:
     snapshot_id: int
 
 
-class NotAuditedError(RetriableError):
-    """The batch has no passed audit on a branch of today's `main`: transform and quality must run for it (again)."""
-
-
 def publish(lake: "Lake", catalog: "Catalog", batch: Batch) -> Published:
     """Move `main` to the audited batch.
 
     Raises:
-        NotAuditedError: no audit passed for this batch on what `main` holds now.
+        NotPreparedError: no audit passed for this batch on what `main` holds now.
         RetriableError: another run published first; nothing was changed.
     """
     head = audited_snapshot(catalog, batch)
     table = silver_table(catalog, batch.entity)
     if head is None or table is None:
-        raise NotAuditedError(
+        raise NotPreparedError(
             f"expected a passed audit of batch {batch.id} of {batch.entity} for {batch.interval}, found none (or main "
             "has moved since); run transform and quality for the interval again: deftunes run does it all"
         )
@@ -65,12 +60,6 @@ def publish(lake: "Lake", catalog: "Catalog", batch: Batch) -> Published:
     reach(Failpoint.PUBLISH_AFTER_MAIN)
     settle(lake, catalog, batch.entity)
     return Published(batch.entity, batch.id, head)
-
-
-def was_overtaken(catalog: "Catalog", batch: Batch) -> bool:
-    """Whether the same landings passed under the same rules, on what `main` held a few batches ago."""
-    earlier = earlier_ids(Refs(silver_table(catalog, batch.entity)), batch)
-    return any(has_passed(catalog, batch.entity, batch_id) for batch_id in earlier)
 
 
 def settle(lake: "Lake", catalog: "Catalog", entity: Entity) -> None:

@@ -16,7 +16,7 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from deftunes import layout
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.batches import Batch, Manifest, complete_head, earlier_ids, read_manifest
+from deftunes.batches import Batch, Manifest, NotPreparedError, complete_head, read_manifest, written_ids
 from deftunes.entities import Entity
 from deftunes.errors import RefusedError, RetriableError
 from deftunes.failpoints import Failpoint, reach
@@ -45,10 +45,6 @@ class Audited:
     rejected: int
 
 
-class NotWrittenError(RetriableError):
-    """The batch is on no branch of today's `main`: transform must run for it (again)."""
-
-
 def audit(
     open_spark: Callable[[], "SparkSession"],
     lake: "Lake",
@@ -62,11 +58,11 @@ def audit(
 
     Raises:
         RefusedError: a rule failed or too much was rejected; `main` is as it was.
-        NotWrittenError: there is no complete branch to judge, or there is none any more.
+        NotPreparedError: there is no complete branch to judge, or there is none any more.
     """
     head = complete_head(Refs(silver_table(catalog, batch.entity)), batch)
     if head is None:
-        raise NotWrittenError(
+        raise NotPreparedError(
             f"expected batch {batch.id} of {batch.entity} on its branch, found none (or main has moved since); run: "
             f"deftunes transform {batch.entity} --start {batch.interval.start} --end {batch.interval.end}"
         )
@@ -87,10 +83,13 @@ def audit(
     return Audited(batch.entity, batch.id, head, rows, manifest.received, manifest.rejected)
 
 
-def was_overtaken(lake: "Lake", catalog: "Catalog", batch: Batch) -> bool:
-    """Whether the same landings were written under the same rules, on what `main` held a few batches ago."""
-    earlier = earlier_ids(Refs(silver_table(catalog, batch.entity)), batch)
-    return any(lake.get(layout.batch_key(batch.entity, batch_id)) is not None for batch_id in earlier)
+def was_overtaken(lake: "Lake", catalog: "Catalog", batch: Batch, *, audited: bool) -> bool:
+    """Whether transform (and, `audited`, this stage) was done for the batch's interval before something came between.
+
+    That is another run that published or landed, or maintenance: what was done is worth nothing on today's `main`.
+    """
+    written = written_ids(lake, Refs(silver_table(catalog, batch.entity)), batch)
+    return any(not audited or _has_passed(catalog, batch.entity, batch_id) for batch_id in written)
 
 
 def audited_snapshot(catalog: "Catalog", batch: Batch) -> int | None:
@@ -102,13 +101,6 @@ def audited_snapshot(catalog: "Catalog", batch: Batch) -> int | None:
     verdicts = _verdicts(results, batch.entity, batch.id)
     passed = bool(verdicts) and all(row["passed"] and row["snapshot_id"] == head for row in verdicts)
     return head if passed else None
-
-
-def has_passed(catalog: "Catalog", entity: Entity, batch_id: str) -> bool:
-    """Whether an audit of this batch is on record and passed, whatever became of its branch."""
-    results = silver_table(catalog, layout.QUALITY_RESULTS)
-    verdicts = _verdicts(results, entity, batch_id) if results else []
-    return bool(verdicts) and all(row["passed"] for row in verdicts)
 
 
 def _judge(spark: "SparkSession", batch: Batch, head: int, rules: "Ruleset") -> "tuple[list[RuleOutcome], int]":
@@ -156,6 +148,13 @@ def _record(catalog: "Catalog", manifest: Manifest, head: int, rows: int, outcom
             continue
         return
     raise RetriableError("quality_results was changed by other runs again and again; run the command again")
+
+
+def _has_passed(catalog: "Catalog", entity: Entity, batch_id: str) -> bool:
+    """Whether an audit of this batch is on record and passed, whatever became of its branch."""
+    results = silver_table(catalog, layout.QUALITY_RESULTS)
+    verdicts = _verdicts(results, entity, batch_id) if results else []
+    return bool(verdicts) and all(row["passed"] for row in verdicts)
 
 
 def _verdicts(results: "Table", entity: Entity, batch_id: str) -> list[dict[str, Any]]:

@@ -1,0 +1,121 @@
+"""The stages as processes of their own, as Airflow runs them, with other work in between: each ends well by itself."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import psycopg2
+import pytest
+
+from deftunes.adapters.catalog import drop_branch, silver_table
+from deftunes.entities import Entity
+from deftunes.errors import DeftunesError, RetriableError
+from deftunes.maintenance import maintain
+from deftunes.pipeline import PipelineName, Stage
+from support.pipeline import DAY, OPENING, Days, Rig, new_rig
+from support.shop import Shop, open_shop, session_id
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from support.stack import Stack
+
+EXTRACT, TRANSFORM, QUALITY, PUBLISH = Stage.EXTRACT, Stage.TRANSFORM, Stage.QUALITY, Stage.PUBLISH
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    with open_shop() as shop:
+        shop.user(1)
+        sell(shop, 6, day=6)
+        sell(shop, 7, day=7)
+        yield shop
+
+
+@pytest.fixture
+def rig(stack: "Stack", spark: "SparkSession", shop: Shop) -> Rig:
+    return new_rig(stack, spark, shop.url, songs=20, look_back=2)
+
+
+def sell(shop: Shop, number: int, *, day: int) -> None:
+    shop.later()
+    shop.sell(number, f"{OPENING + day * DAY}T12:00:00Z", 0.99)
+
+
+def tasks(rig: Rig, entity: Entity, days: Days, *stages: Stage) -> list[Stage]:
+    """These stages, each by itself; returns what was done."""
+    return [outcome.stage for stage in stages for outcome in rig.stage(stage, entity, days)]
+
+
+def assert_found_out(rig: Rig, entity: Entity, days: Days, stage: Stage, missing: str) -> None:
+    with pytest.raises(DeftunesError, match=missing) as failed:
+        tasks(rig, entity, days, stage)
+    assert not isinstance(failed.value, RetriableError)
+
+
+def test_maintenance_between_the_stages(rig: Rig) -> None:
+    """It moves main without a batch, so the batch that was under way keeps its id and is on no branch of main."""
+    days = (0, 1)
+
+    def change_a_song(title: str) -> None:
+        with closing(psycopg2.connect(rig.catalogue.dsn)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(
+                "update deftunes.songs set title = %s where track_id = (select min(track_id) from deftunes.songs)",
+                (title,),
+            )
+
+    def compact() -> None:
+        before = rig.snapshots()[Entity.SONGS]
+        with rig.platform() as platform:
+            list(maintain(platform.spark, platform.catalog, keep_days=7))
+        assert rig.snapshots()[Entity.SONGS] != before
+
+    rig.to_silver(days, PipelineName.SONGS)
+    change_a_song("one")
+    rig.to_silver(days, PipelineName.SONGS)  # leaves a delete file, which is worth a rewrite
+    change_a_song("two")
+    tasks(rig, Entity.SONGS, days, EXTRACT, TRANSFORM, QUALITY)
+    compact()
+    assert tasks(rig, Entity.SONGS, days, PUBLISH) == [TRANSFORM, QUALITY, PUBLISH]
+    change_a_song("three")
+    tasks(rig, Entity.SONGS, days, EXTRACT, TRANSFORM)
+    compact()
+    assert_found_out(rig, Entity.SONGS, days, PUBLISH, "expected a passed audit")
+    assert tasks(rig, Entity.SONGS, days, QUALITY) == [TRANSFORM, QUALITY]
+    assert tasks(rig, Entity.SONGS, days, PUBLISH) == [PUBLISH]
+    assert rig.branches() == []
+    assert min((row["track_id"], row["title"]) for row in rig.silver(Entity.SONGS))[1] == "three"
+
+
+def test_landings_and_batches_of_other_runs_between_the_stages(rig: Rig, shop: Shop) -> None:
+    """They change which landings are in use for our interval, so our batch has another id than the one written."""
+    ours, before = (7, 8), (6, 7)  # the day before is looked back to once it is landed
+
+    def our(*stages: Stage) -> list[Stage]:
+        return tasks(rig, Entity.SESSIONS, ours, *stages)
+
+    our(EXTRACT)
+    assert_found_out(rig, Entity.SESSIONS, ours, QUALITY, "run: deftunes transform")
+    our(TRANSFORM)
+    tasks(rig, Entity.SESSIONS, before, EXTRACT)
+    assert_found_out(rig, Entity.SESSIONS, ours, PUBLISH, "expected a passed audit")
+    assert our(QUALITY) == [TRANSFORM, QUALITY]
+    sell(shop, 106, day=6)
+    tasks(rig, Entity.SESSIONS, before, EXTRACT, TRANSFORM, QUALITY, PUBLISH)
+    assert rig.branches() == []  # ours can never be published: dropped by the other run
+    assert our(PUBLISH) == [TRANSFORM, QUALITY, PUBLISH]
+
+    # What is published is no proof for what was landed since.
+    sell(shop, 107, day=7)
+    our(EXTRACT)
+    assert_found_out(rig, Entity.SESSIONS, ours, QUALITY, "run: deftunes transform")
+    assert_found_out(rig, Entity.SESSIONS, ours, PUBLISH, "expected a passed audit")
+    our(TRANSFORM)
+    with rig.platform() as platform:  # as another try of transform does before it writes
+        table = silver_table(platform.catalog, Entity.SESSIONS)
+        assert table
+        drop_branch(table, *rig.branches())
+    assert our(QUALITY, PUBLISH) == [TRANSFORM, QUALITY, PUBLISH]
+    assert rig.branches() == []
+    sold = sorted(row["session_id"] for row in rig.silver(Entity.SESSIONS))
+    assert sold == [session_id(number) for number in (6, 7, 106, 107)]
