@@ -15,6 +15,8 @@ in another physical order, or written by another version of Parquet's writer, la
 import hashlib
 import tempfile
 from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 
 from deftunes import layout
@@ -50,6 +52,14 @@ class _Base:
         return self.now.changed == 0 and self.same_keys
 
 
+class _How(Enum):
+    """What is to be landed."""
+
+    UNCHANGED = auto()  # nothing: the published landing is in use and still true
+    CHANGES = auto()
+    FULL = auto()
+
+
 def land_songs(
     source: SongsSource,
     landings: Landings,
@@ -77,30 +87,45 @@ def land_songs(
     with tempfile.TemporaryDirectory() as folder, source.snapshot() as songs:
         notes = [f"columns of {TABLE} that are not landed: {', '.join(songs.ignored)}"] if songs.ignored else []
         in_use = landings.in_use(layout.SNAPSHOT)
-        had = in_use.source["rows"] if in_use else 0
-
-        def check(rows: int) -> None:
-            refuse_shrunk(
-                landings.entity, interval, had=had, came=rows, max_shrink=max_shrink, accept_shrink=accept_shrink
-            )
-
+        refuse = partial(
+            refuse_shrunk,
+            landings.entity,
+            interval,
+            had=in_use.source["rows"] if in_use else 0,
+            max_shrink=max_shrink,
+            accept_shrink=accept_shrink,
+        )
         base = None if force_full else _base(published, songs)
         if base:
-            check(base.now.rows)
-            if base.unchanged and in_use and in_use.key == base.receipt.key:
+            refuse(came=base.now.rows)  # before anything is read
+        match _decide(base, in_use, conflicts=conflicts, full_after=full_after):
+            case _How.UNCHANGED:
+                assert in_use
                 return Landed(
                     landings.entity, interval, in_use.extracted_at, (), (layout.SNAPSHOT,), 0, 0, 1, (*notes,)
                 )
-            if not base.unchanged and (
-                conflicts or base.receipt.source["chain"] >= full_after or 2 * base.now.changed > base.now.rows
-            ):
-                base = None
-        draft = _changes(songs, base, Path(folder)) if base else _full(songs, Path(folder))
-        check(draft.source["rows"])
+            case _How.CHANGES:
+                assert base
+                draft = _changes(songs, base, Path(folder))
+            case _How.FULL:
+                draft = _full(songs, Path(folder))
+        refuse(came=draft.source["rows"])
         receipt, new = landings.commit(draft, interval)
         written, unchanged = units_of([(receipt, new)])
         size = sum(path.stat().st_size for path, _ in draft.files)
     return Landed(landings.entity, interval, receipt.extracted_at, written, unchanged, draft.rows, size, 1, (*notes,))
+
+
+def _decide(base: _Base | None, in_use: Receipt | None, *, conflicts: int, full_after: int) -> _How:
+    """How to land; without a base there is nothing that changes could count from."""
+    if base is None:
+        return _How.FULL
+    if base.unchanged:
+        # Another landing in use says something else; one without changes takes its place.
+        return _How.UNCHANGED if in_use and in_use.key == base.receipt.key else _How.CHANGES
+    chain_is_long = base.receipt.source["chain"] >= full_after
+    most_changed = 2 * base.now.changed > base.now.rows
+    return _How.FULL if conflicts or chain_is_long or most_changed else _How.CHANGES
 
 
 def _base(published: Receipt | None, songs: SongsSnapshot) -> _Base | None:
