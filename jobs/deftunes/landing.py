@@ -91,6 +91,18 @@ class Draft:
     source: JsonObject = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of a draft: `new` or not, `receipt` is the landing that holds its content.
+
+    `newer` is the landing that stays in use where this one is older by the source's clock: kept beside it, not used.
+    """
+
+    receipt: Receipt
+    new: bool
+    newer: Receipt | None = None
+
+
 class Landings:
     """The landings of one entity."""
 
@@ -122,14 +134,14 @@ class Landings:
             raise LookupError(f"no receipt in {key}")
         return Receipt.from_json(value)
 
-    def commit(self, draft: Draft, interval: Interval) -> tuple[Receipt, bool]:
-        """Land a draft: (its receipt, True), or (the landing in use, False) where that holds the same already.
+    def commit(self, draft: Draft, interval: Interval) -> Committed:
+        """Land a draft, unless the landing in use holds the same already.
 
         A draft older than the landing in use is kept beside it and not used: the newest by the source's clock holds.
         """
         current = self.in_use(draft.unit)
         if current and current.digest == draft.digest:
-            return current, False
+            return Committed(current, new=False)
         same_instant = current is not None and current.extracted_at == draft.extracted_at
         sequence = current.sequence + 1 if current and same_instant else 0
         folder = layout.landing_key(self.entity, draft.unit, draft.extracted_at, sequence, draft.digest)
@@ -145,7 +157,7 @@ class Landings:
         )  # fmt: skip
         self._lake.put_json(f"{folder}/{layout.RECEIPT}", receipt.to_json())
         reach(Failpoint.LANDING_AFTER_RECEIPT)
-        return receipt, True
+        return Committed(receipt, new=True, newer=current if current and current.key > receipt.key else None)
 
     def _newest(self, keys: Iterable[str]) -> dict[str, Receipt]:
         newest: dict[str, str] = {}

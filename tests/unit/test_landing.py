@@ -9,7 +9,7 @@ import pytest
 from deftunes import layout
 from deftunes.entities import Entity
 from deftunes.interval import ONE_DAY, Interval
-from deftunes.landing import Draft, Landings, Receipt, digest_of
+from deftunes.landing import Committed, Draft, Landings, Receipt, digest_of
 from support.lakes import MemoryLake
 
 DAY = date(2026, 1, 5)
@@ -34,9 +34,10 @@ def draft(folder: Path, content: str, at: datetime = NOON, unit: str = layout.da
 
 
 def test_a_landing_is_in_use_and_its_receipt_reads_back(landings: Landings, lake: MemoryLake, tmp_path: Path) -> None:
-    receipt, new = landings.commit(draft(tmp_path, "one"), INTERVAL)
+    committed = landings.commit(draft(tmp_path, "one"), INTERVAL)
+    receipt = committed.receipt
 
-    assert new
+    assert committed.new
     assert landings.in_use("2026-01-05") == receipt
     assert landings.read(receipt.key) == receipt == Receipt.from_json(json.loads(json.dumps(receipt.to_json())))
     (part,) = receipt.parts
@@ -47,12 +48,12 @@ def test_a_landing_is_in_use_and_its_receipt_reads_back(landings: Landings, lake
 def test_the_same_content_again_writes_nothing_and_the_first_receipt_stands(
     landings: Landings, lake: MemoryLake, tmp_path: Path
 ) -> None:
-    first, _ = landings.commit(draft(tmp_path, "one"), INTERVAL)
+    first = landings.commit(draft(tmp_path, "one"), INTERVAL).receipt
     before = dict(lake.objects)
 
-    again, new = landings.commit(draft(tmp_path, "one", NOON + ONE_DAY), INTERVAL)
+    again = landings.commit(draft(tmp_path, "one", NOON + ONE_DAY), INTERVAL)
 
-    assert (again, new) == (first, False)
+    assert again == Committed(first, new=False)
     assert lake.objects == before
 
 
@@ -62,37 +63,39 @@ def test_newer_content_takes_the_place_and_destroys_nothing(
     landings.commit(draft(tmp_path, "one"), INTERVAL)
     before = dict(lake.objects)
 
-    receipt, _ = landings.commit(draft(tmp_path, "two", NOON + timedelta(seconds=1)), INTERVAL)
+    receipt = landings.commit(draft(tmp_path, "two", NOON + timedelta(seconds=1)), INTERVAL).receipt
 
     assert landings.in_use("2026-01-05") == receipt
     assert before.items() <= lake.objects.items()
 
 
 def test_an_older_extract_is_kept_beside_and_not_used(landings: Landings, tmp_path: Path) -> None:
-    newest, _ = landings.commit(draft(tmp_path, "one"), INTERVAL)
+    newest = landings.commit(draft(tmp_path, "one"), INTERVAL).receipt
 
-    landings.commit(draft(tmp_path, "two", NOON - timedelta(seconds=1)), INTERVAL)
+    older = landings.commit(draft(tmp_path, "two", NOON - timedelta(seconds=1)), INTERVAL)
 
     assert landings.in_use("2026-01-05") == newest
+    assert (older.new, older.newer) == (True, newest)
+    assert landings.read(older.receipt.key) == older.receipt
 
 
 def test_of_two_landings_of_one_instant_the_later_written_is_used(landings: Landings, tmp_path: Path) -> None:
     for content in ("one", "two", "one", "two"):
-        receipt, new = landings.commit(draft(tmp_path, content), INTERVAL)
-        assert new
-        assert landings.in_use("2026-01-05") == receipt
+        committed = landings.commit(draft(tmp_path, content), INTERVAL)
+        assert (committed.new, committed.newer) == (True, None)
+        assert landings.in_use("2026-01-05") == committed.receipt
 
 
 def test_without_a_receipt_there_is_no_landing(landings: Landings, lake: MemoryLake, tmp_path: Path) -> None:
-    good, _ = landings.commit(draft(tmp_path, "one"), INTERVAL)
-    killed, _ = landings.commit(draft(tmp_path, "two", NOON + ONE_DAY), INTERVAL)
+    good = landings.commit(draft(tmp_path, "one"), INTERVAL).receipt
+    killed = landings.commit(draft(tmp_path, "two", NOON + ONE_DAY), INTERVAL).receipt
     del lake.objects[f"{killed.key}/{layout.RECEIPT}"]
 
     assert landings.in_use("2026-01-05") == good
 
-    rerun, new = landings.commit(draft(tmp_path, "two", NOON + ONE_DAY), INTERVAL)
-    assert new
-    assert rerun == killed == landings.in_use("2026-01-05")
+    rerun = landings.commit(draft(tmp_path, "two", NOON + ONE_DAY), INTERVAL)
+    assert rerun.new
+    assert rerun.receipt == killed == landings.in_use("2026-01-05")
 
 
 def test_an_interval_holds_its_days_with_their_unplaced_records_and_no_others(

@@ -7,15 +7,16 @@ from deftunes.adapters.lake import JsonObject
 from deftunes.entities import Entity
 from deftunes.errors import RefusedError
 from deftunes.interval import Interval
-from deftunes.landing import Receipt
+from deftunes.landing import Committed
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
     """The outcome of one extract.
 
-    `written` and `unchanged` are landing units; `rows` came from the source and `bytes` crossed the wire (for songs:
-    were written); `tries` counts requests with their repetitions; `notes` are for a person, one sentence each.
+    `written` and `unchanged` are landing units (one that is in neither is told of in a note); `rows` came from the
+    source and `bytes` crossed the wire (for songs: were written); `tries` counts requests with their repetitions;
+    `notes` are for a person, one sentence each.
     """
 
     entity: Entity
@@ -43,10 +44,23 @@ class Landed:
         }
 
 
-def units_of(committed: list[tuple[Receipt, bool]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The units that were written and those that hold the same as before."""
-    written = tuple(receipt.unit for receipt, new in committed if new)
-    return written, tuple(receipt.unit for receipt, new in committed if not new)
+def units_of(committed: list[Committed]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The units that were written and are in use now, and those that hold the same as before."""
+    written = tuple(one.receipt.unit for one in committed if one.new and not one.newer)
+    return written, tuple(one.receipt.unit for one in committed if not one.new)
+
+
+def notes_of(committed: list[Committed]) -> tuple[str, ...]:
+    """A sentence where answers are older than the landings in use, which an answer before may have dated too late."""
+    unused = [(one.receipt, one.newer) for one in committed if one.newer]
+    if not unused:
+        return ()
+    older, in_use = max(unused, key=lambda pair: pair[1].extracted_at)
+    return (
+        f"kept and not used (units: {len(unused)}, first: {unused[0][0].unit}): this answer is of "
+        f"{older.extracted_at.isoformat()} by the source's clock, older than what is in use, of "
+        f"{in_use.extracted_at.isoformat()}; if that clock was ahead then, extract again after that instant",
+    )
 
 
 def refuse_shrunk(

@@ -26,7 +26,7 @@ from deftunes import layout
 from deftunes.adapters.http import PurchaseApi
 from deftunes.adapters.jsonarray import without_surrogates
 from deftunes.entities import Entity
-from deftunes.extract.landed import Landed, refuse_shrunk, units_of
+from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
 from deftunes.extract.records import PART, Recognition, RecordFile
 from deftunes.interval import ONE_DAY, Interval, read_day
 from deftunes.landing import Draft, Landings
@@ -121,6 +121,7 @@ def land_sessions(
         came + unplaced.rows,
         sum(window.bytes for window in fetched),
         sum(window.tries for window in fetched),
+        notes_of(committed),
     )
 
 

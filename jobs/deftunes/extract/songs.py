@@ -22,7 +22,7 @@ from pathlib import Path
 from deftunes import layout
 from deftunes.adapters.lake import JsonObject
 from deftunes.adapters.songs_source import TABLE, Compared, SongsSnapshot, SongsSource
-from deftunes.extract.landed import Landed, refuse_shrunk, units_of
+from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
 from deftunes.interval import Interval
 from deftunes.landing import Draft, Landings, Receipt
 
@@ -110,10 +110,12 @@ def land_songs(
             case _How.FULL:
                 draft = _full(songs, Path(folder))
         refuse(came=draft.source["rows"])
-        receipt, new = landings.commit(draft, interval)
-        written, unchanged = units_of([(receipt, new)])
+        committed = landings.commit(draft, interval)
+        notes += notes_of([committed])
+        written, unchanged = units_of([committed])
         size = sum(path.stat().st_size for path, _ in draft.files)
-    return Landed(landings.entity, interval, receipt.extracted_at, written, unchanged, draft.rows, size, 1, (*notes,))
+        at = committed.receipt.extracted_at
+    return Landed(landings.entity, interval, at, written, unchanged, draft.rows, size, 1, (*notes,))
 
 
 def _decide(base: _Base | None, in_use: Receipt | None, *, conflicts: int, full_after: int) -> _How:

@@ -13,7 +13,7 @@ from pathlib import Path
 from deftunes import layout
 from deftunes.adapters.http import PurchaseApi
 from deftunes.entities import Entity
-from deftunes.extract.landed import Landed, refuse_shrunk, units_of
+from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
 from deftunes.extract.records import PART, Recognition, RecordFile
 from deftunes.interval import Interval
 from deftunes.landing import Draft, Landings
@@ -65,8 +65,16 @@ def land_users(
             accept_shrink=accept_shrink,
         )
         draft = Draft(layout.SNAPSHOT, answer.extracted_at, digest, file.rows, file.files(), answer.requests)
-        receipt, new = landings.commit(draft, interval)
-    written, unchanged = units_of([(receipt, new)])
+        committed = landings.commit(draft, interval)
+    written, unchanged = units_of([committed])
     return Landed(
-        landings.entity, interval, receipt.extracted_at, written, unchanged, file.rows, answer.bytes, answer.tries
+        landings.entity,
+        interval,
+        committed.receipt.extracted_at,
+        written,
+        unchanged,
+        file.rows,
+        answer.bytes,
+        answer.tries,
+        notes_of([committed]),
     )

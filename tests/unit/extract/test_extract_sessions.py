@@ -191,6 +191,24 @@ def test_a_changed_day_lands_and_the_others_stand(stub: StubApi, lake: MemoryLak
     assert land(stub, lake).written == ("2026-01-10",)
 
 
+def test_days_of_an_answer_older_than_their_landings_in_use_are_told_of_and_not_called_written(
+    stub: StubApi, lake: MemoryLake
+) -> None:
+    asked = Interval(DAY, DAY + 2 * ONE_DAY)
+    stub.otherwise = lambda _path, _query: records(session(1, "2026-01-10T12:00:00"), date=NEXT)
+    land(stub, lake, Interval(DAY, DAY + ONE_DAY))
+
+    stub.otherwise = Shop(
+        [session(2, "2026-01-10T12:00:00"), session(3, "2026-01-11T12:00:00")], inclusive=True, zone=UTC
+    )
+    landed = land(stub, lake, asked)
+
+    assert (landed.written, landed.unchanged) == (("2026-01-11",), ())
+    (note,) = landed.notes
+    assert "units: 1, first: 2026-01-10" in note
+    assert [len(lines) for lines in in_use(lake, asked).values()] == [1, 1]
+
+
 def test_records_without_a_readable_time_land_once_beside_the_days(stub: StubApi, lake: MemoryLake) -> None:
     strange: list[Any] = [session(1, None), session(2, "2026-02-30T00:00:00"), {"user_id": 1}, 17, None, "x", [1]]
     stub.otherwise = Shop([*strange, strange[0], session(3, "2026-01-20T00:00:00")], inclusive=True, zone=UTC)

@@ -89,6 +89,25 @@ def test_the_same_users_in_another_order_write_nothing(stub: StubApi, lake: Memo
     assert lake.objects == before
 
 
+def test_an_answer_older_than_the_landing_in_use_is_told_of_and_not_called_written(
+    stub: StubApi, lake: MemoryLake
+) -> None:
+    land(stub, lake, records(*USERS, date="Fri, 02 Jan 2026 12:00:00 GMT"))
+    used = in_use(lake)
+
+    landed = land(stub, lake, records(*USERS, user(10), date="Fri, 02 Jan 2026 11:00:00 GMT"))
+
+    assert (landed.written, landed.unchanged) == ((), ())
+    (note,) = landed.notes
+    assert all(instant in note for instant in ("2026-01-02T11:00:00+00:00", "2026-01-02T12:00:00+00:00"))
+    assert "extract again after that instant" in note
+    assert in_use(lake) == used
+
+    landed = land(stub, lake, records(*USERS, user(10), date="Fri, 02 Jan 2026 12:00:01 GMT"))
+
+    assert (landed.written, landed.notes) == (("snapshot",), ())
+
+
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
