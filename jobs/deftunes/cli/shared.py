@@ -65,8 +65,11 @@ def open_platform(*needs: "Part") -> Iterator["Platform"]:
         platform.close()
 
 
-def report(platform: "Platform", outcomes: Iterable["Outcome"], interval: Interval, *, as_json: bool) -> None:
-    """Print each outcome as it comes and keep it in the lake's log of runs, failures too."""
+def report(
+    platform: "Platform", outcomes: Iterable["Outcome"], interval: Interval, *, as_json: bool
+) -> list["Outcome"]:
+    """Print each outcome as it comes and keep it in the lake's log of runs, failures too; returns them all."""
+    reported: list[Outcome] = []
     run_id = uuid.uuid4().hex[:8]
     started = datetime.now(UTC)
     iterator = iter(outcomes)
@@ -74,7 +77,7 @@ def report(platform: "Platform", outcomes: Iterable["Outcome"], interval: Interv
         try:
             outcome = next(iterator)
         except StopIteration:
-            return
+            return reported
         except DeftunesError as error:
             _log(platform, run_id, "run", "all", interval, started, {"error": str(error), "exit": error.exit_code})
             raise
@@ -86,6 +89,7 @@ def report(platform: "Platform", outcomes: Iterable["Outcome"], interval: Interv
             emit(line)
         else:
             say(_sentence(line))
+        reported.append(outcome)
         started = datetime.now(UTC)
 
 

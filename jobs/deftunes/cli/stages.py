@@ -67,25 +67,35 @@ def add_backfill(app: typer.Typer) -> None:
     ) -> None:
         """Run a long interval in chunks; stopped anywhere, the same command goes on after the last finished chunk.
 
+        A chunk with a day that is not over yet is not finished: the same command runs it again.
+
         Example: deftunes backfill api --start 2020-01-01 --end 2021-01-01
         """
         from deftunes.cli.progress import chunk_progress  # noqa: PLC0415
 
         interval = interval_of(start, end)
         chunks = list(interval.chunks(chunk))
+        unfinished = 0
         with open_platform(*_parts_of(pipeline)) as platform, chunk_progress(chunks, as_json=as_json) as advance:
             for part in chunks:
                 key = layout.backfill_key(pipeline, f"{part.start}_{part.end}")
                 if platform.lake.get(key) is not None and not again:
                     advance(part, "finished before")
                     continue
-                _run_chunk(platform, pipeline, part, ExtractOptions(accept_shrink), as_json=as_json)
-                platform.lake.put_json(key, {"pipeline": pipeline, "interval": [str(part.start), str(part.end)]})
-                advance(part, "done")
+                if _run_chunk(platform, pipeline, part, ExtractOptions(accept_shrink), as_json=as_json):
+                    platform.lake.put_json(key, {"pipeline": pipeline, "interval": [str(part.start), str(part.end)]})
+                    advance(part, "done")
+                else:
+                    unfinished += 1
+                    advance(part, "done as far as its days are over")
         if as_json:
-            emit({"backfill": pipeline, "chunks": len(chunks), "interval": [str(start), str(end)]})
+            emit({
+                "backfill": pipeline, "chunks": len(chunks), "unfinished": unfinished,
+                "interval": [str(start), str(end)],
+            })  # fmt: skip
         else:
-            say(f"backfill {pipeline} {interval}: {len(chunks)} chunks done")
+            rest = f", {unfinished} of them to be run again when their days are over" if unfinished else ""
+            say(f"backfill {pipeline} {interval}: {len(chunks)} chunks done{rest}")
 
 
 def add_maintain(app: typer.Typer) -> None:
@@ -159,5 +169,9 @@ def _parts_of(pipeline: PipelineName) -> tuple[Part, ...]:
 
 def _run_chunk(
     platform: Any, pipeline: PipelineName, part: Interval, options: ExtractOptions, *, as_json: bool
-) -> None:
-    report(platform, run_pipeline(platform, pipeline, part, options), part, as_json=as_json)
+) -> bool:
+    """Run one chunk; returns whether it is finished."""
+    from deftunes.extract.landed import Landed  # noqa: PLC0415 - `--help` needs no S3
+
+    outcomes = report(platform, run_pipeline(platform, pipeline, part, options), part, as_json=as_json)
+    return all(outcome.result.was_over for outcome in outcomes if isinstance(outcome.result, Landed))

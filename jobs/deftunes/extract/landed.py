@@ -6,7 +6,7 @@ from datetime import datetime
 from deftunes.adapters.lake import JsonObject
 from deftunes.entities import Entity
 from deftunes.errors import RefusedError
-from deftunes.interval import Interval
+from deftunes.interval import Interval, midnight
 from deftunes.landing import Committed
 
 
@@ -28,6 +28,14 @@ class Landed:
     bytes: int
     tries: int = 1
     notes: tuple[str, ...] = ()
+
+    @property
+    def was_over(self) -> bool:
+        """Whether the interval had ended, by the source's clock, when this was asked for; later it may hold more.
+
+        A snapshot is what the source holds now: its interval names the run and has no days that are yet to come.
+        """
+        return self.entity.is_snapshot or self.extracted_at >= midnight(self.interval.end)
 
     def to_json(self) -> JsonObject:
         """As logged."""
