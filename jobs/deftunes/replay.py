@@ -32,7 +32,7 @@ def _replay(platform: "Platform", entity: Entity, scope: Scope) -> Iterator[Outc
 
 
 def _scopes(platform: "Platform", entity: Entity) -> Iterator[Scope]:
-    rejected = list(quarantine.listed(platform.catalog, entity))
+    rejected = list(quarantine.listed(platform.catalog, entity, fields=("day",)))
     if entity.is_snapshot:
         landing = platform.landings(entity).in_use(layout.SNAPSHOT) if rejected else None
         if landing:

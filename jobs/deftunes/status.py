@@ -22,7 +22,7 @@ _THREADS = 8
 def entity_states(platform: "Platform") -> list[dict[str, Any]]:
     """One object per entity: its batch on main, rows, rejected records, branches that were not published."""
     held_back = dict.fromkeys(Entity, 0)
-    for row in quarantine.listed(platform.catalog):
+    for row in quarantine.listed(platform.catalog, fields=("entity",)):
         held_back[Entity(row["entity"])] += 1
     return [_state(platform, entity, held_back[entity]) for entity in Entity]
 

@@ -64,16 +64,23 @@ def release(catalog: "Catalog", entity: Entity, digests: Sequence[str]) -> None:
 
 
 def listed(
-    catalog: "Catalog", entity: Entity | None = None, days: Sequence[date] | None = None
+    catalog: "Catalog",
+    entity: Entity | None = None,
+    days: Sequence[date] | None = None,
+    *,
+    fields: Sequence[str] = ("*",),
 ) -> Iterator[dict[str, Any]]:
-    """Rejected records, streamed: entity, record_sha256, batch_id, reasons, record, source, day, ingested_at."""
+    """Rejected records, streamed: entity, record_sha256, batch_id, reasons, record, source, day, ingested_at.
+
+    `fields` are the ones to read; without the records' texts it costs next to nothing.
+    """
     table = silver_table(catalog, layout.QUARANTINE)
     if table is None or table.current_snapshot() is None:
         return
     row_filter: BooleanExpression = EqualTo(term="entity", value=entity.value) if entity else AlwaysTrue()
     if days is not None:
         row_filter = And(row_filter, In(term="day", literals=days))
-    for batch in table.scan(row_filter=row_filter).to_arrow_batch_reader():
+    for batch in table.scan(row_filter=row_filter, selected_fields=tuple(fields)).to_arrow_batch_reader():
         yield from batch.to_pylist()
 
 

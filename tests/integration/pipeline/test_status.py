@@ -1,0 +1,48 @@
+"""`deftunes status`: what it counts, and that counting does not read what it counts."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyiceberg.table import Table
+
+from deftunes import layout
+from deftunes.pipeline import PipelineName
+from deftunes.status import entity_states
+from support.pipeline import OPENING, Rig, new_rig
+from support.shop import Shop, open_shop
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from support.stack import Stack
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    with open_shop() as shop:
+        shop.user(1)
+        shop.user(2, user_name=None)
+        shop.sell(1, f"{OPENING}T12:00:00Z", 0.99, 99, 98)
+        yield shop
+
+
+@pytest.fixture
+def rig(stack: "Stack", spark: "SparkSession", shop: Shop) -> Rig:
+    return new_rig(stack, spark, shop.url, songs=0, look_back=0, max_rejected=1.0)
+
+
+def test_rejected_records_are_counted_without_their_texts(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.to_silver((0, 1), PipelineName.API)
+    scan, read = Table.scan, []
+
+    def watched(self: Table, *arguments: Any, **options: Any) -> Any:
+        if self.name()[-1] == layout.QUARANTINE:
+            read.append(options["selected_fields"])
+        return scan(self, *arguments, **options)
+
+    monkeypatch.setattr(Table, "scan", watched)
+    with rig.platform() as platform:
+        states = entity_states(platform)
+    assert {state["entity"]: state["in_quarantine"] for state in states} == {"songs": 0, "users": 1, "sessions": 2}
+    assert read == [("entity",)]
