@@ -304,13 +304,13 @@ def _run_stage(
     elif stage is Stage.TRANSFORM:
         yield Outcome(stage, entity, transform(platform, batch))
     elif stage is Stage.QUALITY:
-        yield from _do_or_bring(platform, stage, quality, batch, scope)
+        yield from _do_or_bring(platform, stage, quality, batch, asked)
     else:
-        yield from _do_or_bring(platform, stage, publish, batch, scope)
+        yield from _do_or_bring(platform, stage, publish, batch, asked)
 
 
 def _do_or_bring(
-    platform: "Platform", stage: Stage, act: "Callable[[Platform, Batch], Result]", batch: "Batch", scope: Scope
+    platform: "Platform", stage: Stage, act: "Callable[[Platform, Batch], Result]", batch: "Batch", asked: Interval
 ) -> Iterator[Outcome]:
     """Do one stage; where something came between it and the stage before, both are done again on what `main` holds now.
 
@@ -323,8 +323,12 @@ def _do_or_bring(
         yield Outcome(stage, batch.entity, act(platform, batch))
     except NotPreparedError as error:
         if not was_overtaken(platform.lake, platform.catalog, batch, audited=stage is Stage.PUBLISH):
-            raise DeftunesError(str(error)) from error
-        yield from bring(platform, batch.entity, scope, until=stage)
+            before = Stage.TRANSFORM if stage is Stage.QUALITY else Stage.QUALITY
+            # The days asked for, not the batch's: these are widened already and would be widened once more.
+            raise DeftunesError(
+                f"{error}; run: deftunes {before} {batch.entity} --start {asked.start} --end {asked.end}"
+            ) from error
+        yield from bring(platform, batch.entity, scope_of(platform, batch.entity, asked), until=stage)
 
 
 def _held(platform: "Platform", entity: Entity) -> Any:

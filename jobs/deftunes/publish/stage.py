@@ -44,8 +44,8 @@ def publish(lake: "Lake", catalog: "Catalog", batch: Batch) -> Published:
     table = silver_table(catalog, batch.entity)
     if head is None or table is None:
         raise NotPreparedError(
-            f"expected a passed audit of batch {batch.id} of {batch.entity} for {batch.interval}, found none (or main "
-            "has moved since); run transform and quality for the interval again: deftunes run does it all"
+            f"expected a passed audit of batch {batch.id} of {batch.entity} for {batch.interval}, found none, or main "
+            "has moved since; nothing was published"
         )
     # The batch before must be settled first: its manifest stands in for its markers only while it is main's newest.
     settle(lake, catalog, batch.entity)

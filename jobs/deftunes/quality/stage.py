@@ -63,8 +63,8 @@ def audit(
     head = complete_head(Refs(silver_table(catalog, batch.entity)), batch)
     if head is None:
         raise NotPreparedError(
-            f"expected batch {batch.id} of {batch.entity} on its branch, found none (or main has moved since); run: "
-            f"deftunes transform {batch.entity} --start {batch.interval.start} --end {batch.interval.end}"
+            f"expected batch {batch.id} of {batch.entity} for {batch.interval} on its branch, found none, or main has "
+            "moved since; nothing was published"
         )
     manifest = read_manifest(lake, batch.entity, batch.id)
     outcomes, rows = _judge(open_spark(), batch, head, rules)
