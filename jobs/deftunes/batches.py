@@ -22,7 +22,7 @@ from deftunes import layout
 from deftunes.adapters.catalog import Refs, batch_id_of, writer_of
 from deftunes.entities import Entity
 from deftunes.errors import DeftunesError, RetriableError
-from deftunes.interval import Interval
+from deftunes.interval import ONE_DAY, Interval
 from deftunes.landing import Landings, Receipt
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def _landings_in_use(landings: Landings, interval: Interval, days: Sequence[date
     if missing:
         raise DeftunesError(
             f"expected a landing of {entity} for each day of {interval}, found none for {len(missing)} of them "
-            f"(first: {missing[0]}); run: deftunes extract {entity} --start {interval.start} --end {interval.end}"
+            f"(first: {missing[0]}); run: deftunes extract {entity} --start {missing[0]} --end {missing[-1] + ONE_DAY}"
         )
     return found
 

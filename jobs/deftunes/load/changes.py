@@ -85,8 +85,9 @@ def new_files(table: Table, changes: Changes) -> Iterator[FileScanTask]:
 def _is_nobodys(newer: list[Snapshot], position: int) -> bool:
     """Whether a snapshot belongs to no batch, so that nothing is known of what it changed.
 
-    A compaction moves rows and changes none. A batch of songs is a MERGE, which cannot carry a name, and the named
-    commit that the same writer made right after it: the snapshot before it in `newer`, newest first.
+    A compaction moves rows and changes none. A batch of songs is a MERGE, and one that replaces users begins with a
+    DELETE, which cannot carry a name; the named commit is what the same writer made right after it: the snapshot before
+    it in `newer`, newest first.
     """
     snapshot = newer[position]
     if batch_id_of(snapshot) or _is_compaction(snapshot):

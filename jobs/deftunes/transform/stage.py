@@ -208,7 +208,8 @@ def _rejected_rows(batch: Batch, work: _Work) -> Iterator[quarantine.Rejected]:
 def _released(catalog: "Catalog", entity: Entity, work: _Work) -> tuple[str, ...]:
     """Records in quarantine that this batch accepts; they leave it once the batch is published."""
     days = None if entity.is_snapshot else work.days
-    held_back = {row["record_sha256"]: row["record"] for row in quarantine.listed(catalog, entity, days)}
+    listed = quarantine.listed(catalog, entity, days, fields=("record_sha256", "record"))
+    held_back = {row["record_sha256"]: row["record"] for row in listed}
     if not held_back:
         return ()
     names = [(key,) for key in {_key_of(entity, record) for record in held_back.values()} if key]
