@@ -148,7 +148,7 @@ def test_a_manifest_is_never_replaced_by_one_of_other_landings_or_days(lake: Mem
 
 
 def test_what_was_not_landed_is_named_with_the_command(lake: MemoryLake) -> None:
-    with pytest.raises(DeftunesError, match=r"first: 2020-01-09.*deftunes extract sessions --start 2020-01-05"):
+    with pytest.raises(DeftunesError, match=r"first: 2020-01-09.*extract sessions --start 2020-01-09 --end 2020-01-10"):
         plan(lake, days=(*DAYS, date(2020, 1, 9)))
     with pytest.raises(DeftunesError, match="deftunes extract songs"):
         plan_batch(lake, Main(), Entity.SONGS, INTERVAL, (), RULES)
