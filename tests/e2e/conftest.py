@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from testcontainers.core.config import testcontainers_config
+from testcontainers.core.config import ConnectionMode, testcontainers_config
 
 from support.containers import Airflow, Platform
 
 # What tidies up after a killed test run is an image of a registry's; `with` does it here.
 testcontainers_config.ryuk_disabled = True
+# `on_loopback` publishes there; by itself it looks elsewhere where it takes this machine for a container.
+testcontainers_config.connection_mode_override = ConnectionMode.docker_host
+testcontainers_config.tc_host_override = "127.0.0.1"
 
 
 @pytest.fixture(scope="session")
