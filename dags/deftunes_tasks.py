@@ -208,10 +208,11 @@ class StageTask(EcsRunTaskOperator):
         try:
             super().execute(context)  # type: ignore[no-untyped-call]
         except Exception as error:
-            _give_up_on(self._container().get("exitCode"), error)
+            _give_up_on(_exit_code(self._task()), error)
             raise
         # A stopped container may well end with 0: it was asked to. One that was lost has no exit code.
-        task, exit_code = self._task(), self._container().get("exitCode")
+        task = self._task()
+        exit_code = _exit_code(task)
         if exit_code != 0 or task.get("stopCode") == "UserInitiated":
             raise AirflowException(
                 f"expected the task to end by itself with exit code 0, got exit code {exit_code}: "
@@ -223,10 +224,6 @@ class StageTask(EcsRunTaskOperator):
             return {}
         found: list[dict[str, Any]] = self.client.describe_tasks(cluster=self.cluster, tasks=[self.arn])["tasks"]
         return found[0] if found else {}
-
-    def _container(self) -> dict[str, Any]:
-        containers: list[dict[str, Any]] = self._task().get("containers", [])
-        return containers[0] if containers else {}
 
 
 class StageBatchJob(BatchOperator):
@@ -338,6 +335,12 @@ def _glue_job(job: Mapping[str, Any], **more: Any) -> BaseOperator:
         stop_job_run_on_kill=True,
         **more,
     )
+
+
+def _exit_code(task: Mapping[str, Any]) -> int | None:
+    """How the one container of an ECS task ended; None where nothing tells."""
+    containers = task.get("containers", [])
+    return containers[0].get("exitCode") if containers else None
 
 
 def _give_up_on(exit_code: int | None, error: Exception) -> None:
