@@ -146,10 +146,9 @@ def as_begun(lake: "Lake", batch: Batch) -> Batch:
     Its id does not name the landings of days that join it, which may be others by now. What is published under one id
     must be what its manifest says, whoever wrote either.
     """
-    value = lake.get_json(layout.batch_key(batch.entity, batch.id))
-    if value is None:
+    begun = _manifest(lake, batch.entity, batch.id)
+    if begun is None:
         return batch
-    begun = Manifest.from_json(value)
     landings = Landings(lake, batch.entity)
     same = {receipt.key: receipt for receipt in batch.landings.values()}
     receipts = {unit: same.get(key) or landings.read(key) for unit, key in begun.landings.items()}
@@ -209,13 +208,13 @@ def read_manifest(lake: "Lake", entity: Entity, batch_id: str) -> Manifest:
     Raises:
         DeftunesError: it is gone; the lake was changed by hand.
     """
-    value = lake.get_json(layout.batch_key(entity, batch_id))
-    if value is None:
+    manifest = _manifest(lake, entity, batch_id)
+    if manifest is None:
         raise DeftunesError(
             f"expected the manifest of batch {batch_id} at {lake.uri(layout.batch_key(entity, batch_id))}, found none: "
             "was the lake changed by hand? Restore the object (the bucket is versioned)"
         )
-    return Manifest.from_json(value)
+    return manifest
 
 
 def write_manifest(lake: "Lake", manifest: Manifest) -> None:
@@ -224,15 +223,13 @@ def write_manifest(lake: "Lake", manifest: Manifest) -> None:
     Raises:
         RetriableError: another run began this batch meanwhile with other landings of the days that join it.
     """
-    key = layout.batch_key(manifest.entity, manifest.batch_id)
-    value = lake.get_json(key)
-    begun = Manifest.from_json(value) if value else manifest
+    begun = _manifest(lake, manifest.entity, manifest.batch_id) or manifest
     if (begun.landings, begun.days) != (manifest.landings, manifest.days):
         raise RetriableError(
             f"another run began batch {manifest.batch_id} of {manifest.entity} meanwhile with other landings; "
             "nothing was published"
         )
-    lake.put_json(key, manifest.to_json())
+    lake.put_json(layout.batch_key(manifest.entity, manifest.batch_id), manifest.to_json())
 
 
 def is_marked(lake: "Lake", manifest: Manifest) -> bool:
@@ -274,6 +271,11 @@ def _landings_in_use(landings: Landings, interval: Interval, days: Sequence[date
             f"(first: {missing[0]}); run: deftunes extract {entity} --start {missing[0]} --end {missing[-1] + ONE_DAY}"
         )
     return found
+
+
+def _manifest(lake: "Lake", entity: Entity, batch_id: str) -> Manifest | None:
+    value = lake.get_json(layout.batch_key(entity, batch_id))
+    return None if value is None else Manifest.from_json(value)
 
 
 def _marker(lake: "Lake", entity: Entity, held: Manifest | None, unit: str) -> "JsonObject":
