@@ -6,14 +6,13 @@ A session that turns up under another day belongs to its newest extraction; ever
 batch, so the old day loses it in the same commit. That makes the outcome independent of the order of runs.
 """
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
-from deftunes.interval import midnight
+from deftunes.interval import midnight, runs_of
 from deftunes.quality.evaluate import failed_rules
 from deftunes.transform.conform import item_record, session_rows
 from deftunes.transform.frames import (
@@ -110,8 +109,8 @@ def within(days: "Iterable[date]") -> "Column":
     """Whether a row's `session_start_time` is in one of these UTC days, as ranges that Iceberg maps to partitions."""
     condition: Column = F.lit(False)
     start = F.col("session_start_time")
-    for first, end in _runs(sorted(days)):
-        condition |= (start >= F.lit(midnight(first))) & (start < F.lit(midnight(end)))
+    for run in runs_of(days):
+        condition |= (start >= F.lit(midnight(run.start))) & (start < F.lit(midnight(run.end)))
     return condition
 
 
@@ -211,12 +210,3 @@ def _placed_sessions(parsed: "DataFrame") -> "DataFrame":
 
 def _texts(rules: "Ruleset") -> "Column":
     return F.array(*(F.lit(rule.text) for rule in rules.rules))
-
-
-def _runs(days: list[date]) -> Iterator[tuple[date, date]]:
-    """Consecutive days as half-open ranges."""
-    for index, day in enumerate(days):
-        if index == 0 or days[index - 1] != day - timedelta(days=1):
-            first = day
-        if index + 1 == len(days) or days[index + 1] != day + timedelta(days=1):
-            yield first, day + timedelta(days=1)
