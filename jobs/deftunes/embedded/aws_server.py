@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,13 +160,11 @@ def _copy_of(service: str) -> Any:
     """A service's state. ECS changes its tasks by threads, and a copy that meets such a change breaks off."""
     if service == "ecs":
         forget_old_tasks(datetime.now(UTC))
-    for last in (False,) * (_TRIES_TO_COPY - 1) + (True,):
-        try:
-            return ministack._build_persistence_save_dict()[service]()
-        except RuntimeError:
-            if last:
-                raise
-    return None
+    copy = ministack._build_persistence_save_dict()[service]
+    for _ in range(_TRIES_TO_COPY - 1):
+        with suppress(RuntimeError):
+            return copy()
+    return copy()
 
 
 def mend(objects: Path) -> None:
