@@ -68,7 +68,7 @@ test-unit: setup ## Tests that need no network and no JVM
 
 .PHONY: deploy
 deploy: setup ## Bring a release to AWS, images and what Glue runs: E=dev|prod TAG=x.y.z
-	$(BIN)/python -m deftunes.deploy --environment "$(E)" --release "$(TAG)"
+	$(BIN)/python release/deploy.py --environment "$(E)" --release "$(TAG)"
 
 .PHONY: smoke
 smoke: setup images ## One day through both DAGs in containers (needs Docker)

@@ -26,10 +26,10 @@ from pathlib import Path
 from folder_lake import FolderLake
 
 from deftunes.adapters.http import PurchaseApi
-from deftunes.entities import Entity
+from deftunes.core.entities import Entity
+from deftunes.core.interval import Interval
 from deftunes.extract.sessions import land_sessions
-from deftunes.interval import Interval
-from deftunes.landing import Landings
+from deftunes.state.landings import Landings
 
 MONTH = Interval(date(2026, 1, 1), date(2026, 2, 1))
 

@@ -82,12 +82,12 @@ def extract(dsn: str, folder: Path, *, full: bool) -> None:
     started = time.perf_counter()
     from folder_lake import FolderLake
 
-    from deftunes import layout
     from deftunes.adapters.songs_source import SongsSource
-    from deftunes.entities import Entity
+    from deftunes.core import layout
+    from deftunes.core.entities import Entity
+    from deftunes.core.interval import Interval
     from deftunes.extract.songs import land_songs
-    from deftunes.interval import Interval
-    from deftunes.landing import Landings
+    from deftunes.state.landings import Landings
 
     imported = time.perf_counter()
     landings = Landings(FolderLake(folder), Entity.SONGS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deftunes.config import Settings
+from deftunes.core.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

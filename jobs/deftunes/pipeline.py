@@ -13,15 +13,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from deftunes.adapters.failures import aws_failures
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RetriableError
-from deftunes.interval import Interval
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.interval import Interval
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance as Result
 
-    from deftunes.batches import Batch
-    from deftunes.platform import Platform
+    from deftunes.resources import Platform
+    from deftunes.state.batches import Batch
 
 _TRIES = 3
 _PAUSE_SECONDS = 0.5
@@ -93,7 +93,7 @@ def scope_of(platform: "Platform", entity: Entity | None, asked: Interval) -> Sc
     """Widen a call's interval by the look-back: for sessions and what follows from them, not for snapshots."""
     if entity is not None and entity.is_snapshot:
         return Scope(asked, tuple(asked.days()))
-    from deftunes.landing import days_to_ask  # noqa: PLC0415
+    from deftunes.state.landings import days_to_ask  # noqa: PLC0415
 
     look_back = platform.settings.look_back
     days = days_to_ask(platform.landings(Entity.SESSIONS), asked, look_back)
@@ -166,7 +166,7 @@ def extract(platform: "Platform", entity: Entity, scope: Scope, options: Extract
 def plan(platform: "Platform", entity: Entity, scope: Scope) -> "Batch":
     """The batch of a scope against what `main` holds at this moment."""
     from deftunes.adapters.catalog import Refs, silver_table  # noqa: PLC0415
-    from deftunes.batches import plan_batch  # noqa: PLC0415
+    from deftunes.state.batches import plan_batch  # noqa: PLC0415
 
     refs = Refs(silver_table(platform.catalog, entity))
     return plan_batch(platform.lake, refs, entity, scope.interval, scope.days, platform.rules(entity).digest)
@@ -316,8 +316,8 @@ def _do_or_bring(
 
     Where the stage before has not run at all there is nothing to do again: that is an error.
     """
-    from deftunes.batches import NotPreparedError  # noqa: PLC0415
     from deftunes.quality.stage import was_overtaken  # noqa: PLC0415
+    from deftunes.state.batches import NotPreparedError  # noqa: PLC0415
 
     try:
         yield Outcome(stage, batch.entity, act(platform, batch))
@@ -333,6 +333,6 @@ def _do_or_bring(
 
 def _held(platform: "Platform", entity: Entity) -> Any:
     from deftunes.adapters.catalog import Refs, silver_table  # noqa: PLC0415
-    from deftunes.batches import held_manifest  # noqa: PLC0415
+    from deftunes.state.batches import held_manifest  # noqa: PLC0415
 
     return held_manifest(platform.lake, Refs(silver_table(platform.catalog, entity)), entity)

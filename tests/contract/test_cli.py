@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from deftunes import extract
 from deftunes.cli.app import app, main
-from deftunes.entities import Entity
+from deftunes.core.entities import Entity
 from deftunes.pipeline import PipelineName, Stage
 from support.commands import UsageError, commands, parse
 
@@ -163,7 +163,7 @@ def test_extract_imports_neither_spark_nor_dbt() -> None:
         ("deftunes.publish.stage", {"pyspark", "pydeequ", "dbt", "psycopg2"}),
         ("deftunes.load.stage", {"pyspark", "pydeequ", "dbt", "requests"}),
         ("deftunes.model.stage", {"pyspark", "pydeequ", "pyiceberg", "requests"}),
-        ("deftunes.platform", {"pyspark", "pydeequ", "dbt", "pyarrow", "pyiceberg", "psycopg2", "requests"}),
+        ("deftunes.resources", {"pyspark", "pydeequ", "dbt", "pyarrow", "pyiceberg", "psycopg2", "requests"}),
     ],
 )
 def test_a_stage_imports_only_what_it_needs(module: str, unwanted: set[str]) -> None:

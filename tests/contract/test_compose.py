@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deftunes.config import Settings, described
+from deftunes.core.settings import Settings, described
 from support.terraform import ACCOUNT, PLATFORM, REGION, ROOT, VARIABLES, Plan
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))

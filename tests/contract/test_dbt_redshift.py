@@ -18,8 +18,8 @@ from dbt.adapters.redshift.connections import RedshiftConnectionManager
 from dbt.adapters.redshift.relation import RedshiftRelation
 from dbt.cli.main import dbtRunner
 
-from deftunes import layout
-from deftunes.config import REPOSITORY, exported
+from deftunes.core import layout
+from deftunes.core.settings import REPOSITORY, exported
 from support.gold import COLUMNS, SERVING
 
 PROJECT = REPOSITORY / "dbt_modeling"

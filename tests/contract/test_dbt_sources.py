@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deftunes import control, layout
-from deftunes.config import REPOSITORY
-from deftunes.entities import Entity
-from deftunes.transform import schema as declared
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.settings import REPOSITORY
+from deftunes.state import bookkeeping
+from deftunes.state import schema as declared
 from support.gold import COLUMNS, SERVING
 
 PROJECT = REPOSITORY / "dbt_modeling"
@@ -39,7 +40,7 @@ def test_sources_have_silvers_columns_in_its_order(entity: Entity) -> None:
 def test_sources_are_the_entities_and_the_notes() -> None:
     assert sources().keys() == {layout.DATABASE, layout.CONTROL_SCHEMA}
     assert set(sources()[layout.DATABASE]) == set(Entity)
-    assert [f"{layout.CONTROL_SCHEMA}.{table}" for table in sources()[layout.CONTROL_SCHEMA]] == [control.CHANGED]
+    assert [f"{layout.CONTROL_SCHEMA}.{table}" for table in sources()[layout.CONTROL_SCHEMA]] == [bookkeeping.CHANGED]
 
 
 def test_schemas_are_those_of_the_layout() -> None:

@@ -9,10 +9,10 @@ import pytest
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
-from deftunes import errors
 from deftunes.cli.app import app
-from deftunes.config import REPOSITORY, Settings
-from deftunes.failpoints import Failpoint
+from deftunes.core import errors
+from deftunes.core.failpoints import Failpoint
+from deftunes.core.settings import REPOSITORY, Settings
 from support.commands import UsageError, parse
 from support.documents import (
     SHOWN_OF_LINES,
@@ -112,7 +112,7 @@ def test_every_path_in_a_document_exists(document: Path) -> None:
 
 def test_paths_are_found_in_the_documents() -> None:
     assert len(list(links(README))) > 5
-    assert any("jobs/deftunes/config.py" in code for code in inline_code(README))
+    assert any("jobs/deftunes/core/settings.py" in code for code in inline_code(README))
 
 
 def test_the_tree_of_the_readme_is_there() -> None:

@@ -187,16 +187,16 @@ IMPORTED = {
     "extract": ["deftunes.cli.app", "deftunes.embedded", "deftunes.extract.sessions", "deftunes.extract.songs",
                 "deftunes.extract.users", "deftunes.adapters.songs_source", "deftunes.adapters.catalog"],
     "transform": ["deftunes.cli.app", "deftunes.embedded", "deftunes.transform.stage", "deftunes.quality.stage",
-                  "deftunes.publish.stage", "deftunes.adapters.spark", "deftunes.quality.evaluate", "pandas"],
+                  "deftunes.publish.stage", "deftunes.adapters.spark", "deftunes.adapters.deequ", "pandas"],
     "dbt": ["deftunes.cli.app", "deftunes.embedded", "deftunes.load.stage", "deftunes.load.postgres",
-            "deftunes.load.external", "deftunes.model.stage", "deftunes.check", "dbt.cli.main", "dbt.adapters.postgres",
-            "dbt.adapters.redshift", "deftunes.adapters.warehouse_redshift"],
+            "deftunes.load.external", "deftunes.model.stage", "deftunes.operations.check", "dbt.cli.main",
+            "dbt.adapters.postgres", "dbt.adapters.redshift", "deftunes.adapters.warehouse_redshift"],
     "cli": ["deftunes.cli.app", "deftunes.embedded", "deftunes.extract.sessions", "deftunes.transform.stage",
-            "deftunes.load.stage", "deftunes.model.stage", "deftunes.replay", "deftunes.status"],
+            "deftunes.load.stage", "deftunes.model.stage", "deftunes.operations.replay", "deftunes.operations.status"],
     "aws-local": ["deftunes.embedded.aws_local"],
     "purchase-api": ["purchase_api.__main__", "song_catalog.__main__"],
     "glue": ["deftunes.cli.glue", "deftunes.cli.app", "deftunes.embedded", "deftunes.transform.stage",
-             "deftunes.quality.stage", "deftunes.adapters.spark", "deftunes.quality.evaluate"],
+             "deftunes.quality.stage", "deftunes.adapters.spark", "deftunes.adapters.deequ"],
 }  # fmt: skip
 # What Glue 5.1 brings itself.
 GLUES_OWN = {"pyspark", "py4j", "pandas", "numpy", "boto3", "botocore"}

@@ -10,12 +10,12 @@ import pytest
 import typer
 from pydantic import SecretStr
 
-from deftunes import layout
 from deftunes.adapters.jars import required
 from deftunes.cli.app import app
 from deftunes.cli.glue import command_of
-from deftunes.config import Settings, described
-from deftunes.entities import Entity
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.settings import Settings, described
 from deftunes.pipeline import PipelineName, Stage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -186,8 +186,8 @@ def test_log_groups_cluster_and_database_are_those_of_platform_json(plan: Plan) 
 
 
 def test_rulesets_are_the_jobs_rules_with_the_jobs_threshold(plan: Plan) -> None:
-    from deftunes.entities import Entity
-    from deftunes.quality.rules import load_ruleset
+    from deftunes.core.entities import Entity
+    from deftunes.core.rules import load_ruleset
 
     (price,) = {resource.values["default_arguments"]["--DEFTUNES_MAX_PRICE"] for resource in plan.of("aws_glue_job")}
     registered = {resource.values["name"]: resource.values for resource in plan.of("aws_glue_data_quality_ruleset")}

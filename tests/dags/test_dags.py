@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deftunes import errors
 from deftunes.cli.glue import command_of
-from deftunes.config import REPOSITORY
+from deftunes.core import errors
+from deftunes.core.settings import REPOSITORY
 from support.airflow import DAY, PLATFORM, SETTINGS, Asked
 from support.commands import parse
 from support.documents import table_after

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from deftunes.config import REPOSITORY
+from deftunes.core.settings import REPOSITORY
 from support.airflow import PLATFORM, Asked
 
 RANGE = ["--start", "2020-02-01", "--end", "2020-05-01"]

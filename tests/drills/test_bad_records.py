@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deftunes import layout
 from deftunes.adapters.catalog import Refs, open_catalog, silver_table
 from deftunes.adapters.warehouse_drivers import open_warehouse
-from deftunes.entities import Entity
-from deftunes.errors import RefusedError
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import RefusedError
+from deftunes.operations.replay import replays
 from deftunes.pipeline import PipelineName, Stage
 from deftunes.publish.stage import Published
-from deftunes.replay import replays
 from support.pipeline import DAY, OPENING, Rig, assert_true, new_rig
 from support.simulator import Simulator, running_simulator
 

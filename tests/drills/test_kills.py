@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deftunes import embedded, layout
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError
-from deftunes.failpoints import Failpoint
-from deftunes.parts import Part
+from deftunes import embedded
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
+from deftunes.core.failpoints import Failpoint
+from deftunes.core.services import Part
 from deftunes.pipeline import PipelineName, Stage, run_pipeline
 from support.gold import Gold
 from support.pipeline import Kept, Rig, assert_same, interval, new_rig

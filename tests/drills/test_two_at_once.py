@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.pipeline import Outcome, PipelineName, Stage, run_pipeline
 from support.pipeline import Days, Rig, assert_true, interval, new_rig
 from support.simulator import Simulator, running_simulator

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from deftunes import layout
+from deftunes.core import layout
 from support.containers import API, ROOT, SONGS, Airflow, Platform
 from support.terraform import PLATFORM
 

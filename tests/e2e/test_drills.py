@@ -9,7 +9,7 @@ import pytest
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from deftunes import layout
+from deftunes.core import layout
 from support.containers import API, DAY, OPENING, PROJECT, SONGS, Airflow, Json, Platform
 
 SECONDS_TO_BEGIN = 300

@@ -10,8 +10,8 @@ from docker import DockerClient
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-from deftunes.deploy import push_images
-from deftunes.errors import DeftunesError
+from deftunes.core.errors import DeftunesError
+from deploy import push_images
 from support.containers import on_loopback
 
 RELEASE = "0.0.0-test"

@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 
-from deftunes.config import REPOSITORY
+from deftunes.core.settings import REPOSITORY
 from deftunes.embedded.process import free_port
 
 PROGRAMS = REPOSITORY / "tests" / "dags"

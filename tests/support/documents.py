@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from deftunes.config import REPOSITORY
+from deftunes.core.settings import REPOSITORY
 
 SHOWN_OF_LINES = 200  # of the README; more is for docs/
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

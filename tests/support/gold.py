@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from deftunes import layout
 from deftunes.adapters.warehouse import Warehouse
-from deftunes.entities import Entity
+from deftunes.core import layout
+from deftunes.core.entities import Entity
 from support.silver import Record
 
 FIRST = datetime(1900, 1, 1, tzinfo=UTC)

@@ -14,15 +14,15 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import parse_dsn
 
-from deftunes import layout
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.config import Settings
-from deftunes.entities import Entity
-from deftunes.interval import Interval
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.interval import Interval
+from deftunes.core.settings import Settings
 from deftunes.pipeline import ExtractOptions, Outcome, PipelineName, Stage, run_pipeline, run_stage
-from deftunes.platform import Platform
-from deftunes.quality import quarantine
-from deftunes.transform.schema import TABLES
+from deftunes.resources import Platform
+from deftunes.state import quarantine
+from deftunes.state.schema import TABLES
 from support.catalogue import Catalogue
 from support.gold import Gold, actual_gold
 

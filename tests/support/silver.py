@@ -32,12 +32,12 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from deftunes import layout
 from deftunes.adapters.lake import Lake
-from deftunes.batches import Manifest, write_manifest
-from deftunes.entities import Entity
-from deftunes.interval import Interval
-from deftunes.transform import schema as declared
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.interval import Interval
+from deftunes.state import schema as declared
+from deftunes.state.batches import Manifest, write_manifest
 
 Record = dict[str, Any]
 T0 = datetime(2025, 1, 1, tzinfo=UTC)

@@ -11,9 +11,10 @@ import boto3
 import psycopg2
 from psycopg2 import sql
 
-from deftunes import embedded, layout
-from deftunes.config import Settings
-from deftunes.parts import Part
+from deftunes import embedded
+from deftunes.core import layout
+from deftunes.core.services import Part
+from deftunes.core.settings import Settings
 
 NEEDS = frozenset({Part.AWS, Part.POSTGRES})
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from deftunes import layout
 from deftunes.adapters.catalog import open_catalog
 from deftunes.adapters.lake import open_lake
 from deftunes.adapters.warehouse import Warehouse
 from deftunes.adapters.warehouse_drivers import open_warehouse
-from deftunes.config import REPOSITORY
-from deftunes.entities import Entity
-from deftunes.interval import Interval
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.interval import Interval
+from deftunes.core.settings import REPOSITORY
 from deftunes.load import Loaded, load
 from deftunes.model import Modelled, model
 from support.silver import Silver

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deftunes.config import REPOSITORY
+from deftunes.core.settings import REPOSITORY
 
 
 class MissingError(Exception):

@@ -13,14 +13,14 @@ from pyiceberg.table import Table
 from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.update import AssertRefSnapshotId, SetSnapshotRefUpdate, TableRequirement, TableUpdate
 
-from deftunes import layout
-from deftunes.errors import RetriableError
+from deftunes.core import layout
+from deftunes.core.errors import RetriableError
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table.snapshots import Snapshot
 
-    from deftunes.config import Settings
+    from deftunes.core.settings import Settings
 
 BATCH_PROPERTY = "batch_id"
 

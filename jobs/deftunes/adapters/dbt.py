@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deftunes.config import exported
+from deftunes.core.settings import exported
 
 _GOOD = {"success", "pass", "no-op"}
 _SKIPPED = "skipped"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core.errors import DeftunesError, RetriableError
 
 _SERVER_ERROR = 500
 _BUSY = {"ThrottlingException", "Throttling", "SlowDown", "RequestLimitExceeded", "TooManyRequestsException"}

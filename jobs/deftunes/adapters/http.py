@@ -25,7 +25,7 @@ import requests
 from requests.auth import AuthBase
 
 from deftunes.adapters.jsonarray import BLOCK, MalformedError, NotRecordsError, Splitter
-from deftunes.errors import BadUsageError, DeftunesError, RetriableError
+from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 8.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core.errors import DeftunesError, RetriableError
 
 REPOSITORY = Path.home() / ".m2" / "repository"
 _STAMPS = "deftunes-checked.json"

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from deftunes.errors import DeftunesError
+from deftunes.core.errors import DeftunesError
 
 _VERSION = "17"
 _PROPERTY = re.compile(r"^\s*(java\.home|java\.specification\.version) = (.+?)\s*$", re.MULTILINE)

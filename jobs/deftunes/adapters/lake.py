@@ -12,12 +12,12 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core.errors import DeftunesError, RetriableError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-    from deftunes.config import Settings
+    from deftunes.core.settings import Settings
 
 JsonObject = dict[str, Any]
 _MISSING = {"NoSuchKey", "404", "NotFound"}

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core.errors import DeftunesError, RetriableError
 
 TABLE = "deftunes.songs"
 _TEXT = ("text", "varchar", "bpchar", "uuid", "name", "citext")

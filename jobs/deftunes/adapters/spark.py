@@ -14,12 +14,12 @@ from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.errors import PySparkException, PythonException
 from pyspark.sql import SparkSession
 
-from deftunes import layout
-from deftunes.config import export_spark_runtime
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core import layout
+from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.settings import export_spark_runtime
 
 if TYPE_CHECKING:
-    from deftunes.config import Settings
+    from deftunes.core.settings import Settings
 
 CATALOG = "lakehouse"
 # How the JVM's clients of S3 and Glue say that nobody answered.

@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import errors
 
 from deftunes.adapters.warehouse import Answer, Dialect, Row, Session
-from deftunes.errors import BadUsageError, DeftunesError, RetriableError
+from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 - a class in all but its spelling

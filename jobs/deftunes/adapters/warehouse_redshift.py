@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import redshift_connector
 from redshift_connector.error import Error, InterfaceError, OperationalError
 
-from deftunes import layout
 from deftunes.adapters.warehouse import Answer, Dialect, Row, Session
-from deftunes.errors import BadUsageError, DeftunesError, RetriableError
+from deftunes.core import layout
+from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
 if TYPE_CHECKING:
     from redshift_connector.core import Connection

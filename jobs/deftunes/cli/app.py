@@ -5,8 +5,8 @@ from typing import NoReturn
 
 import typer
 
-from deftunes.cli import local, look, stages
-from deftunes.errors import DeftunesError
+from deftunes.cli import inspect, local, stages
+from deftunes.core.errors import DeftunesError
 
 _HELP = """DeFtunes data platform: sources to BI views, every day, exactly once.
 
@@ -23,12 +23,12 @@ local.add_demo(app)
 stages.add_run(app)
 stages.add_backfill(app)
 stages.add_maintain(app)
-look.add_query(app)
-look.add_status(app)
-look.add_check(app)
-look.add_quarantine(app)
-look.add_doctor(app)
-look.add_env(app)
+inspect.add_query(app)
+inspect.add_status(app)
+inspect.add_check(app)
+inspect.add_quarantine(app)
+inspect.add_doctor(app)
+inspect.add_env(app)
 local.add_up_and_down(app)
 stages.add_stages(app)
 

@@ -8,7 +8,7 @@ What Glue adds of its own (--JOB_NAME, --TempDir, bookmark options, ...) is pass
 import sys
 from collections.abc import Mapping, Sequence
 
-from deftunes.errors import BadUsageError
+from deftunes.core.errors import BadUsageError
 
 _SETTINGS = ("DEFTUNES_", "AWS_")
 
@@ -33,7 +33,7 @@ def command_of(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 def main() -> None:
     """Run the command that this job's arguments stand for."""
     from deftunes.cli.app import main as run  # noqa: PLC0415 - the settings come first
-    from deftunes.config import exported  # noqa: PLC0415
+    from deftunes.core.settings import exported  # noqa: PLC0415
 
     command, settings = command_of(sys.argv[1:])
     sys.argv = ["deftunes", *command]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deftunes.cli.shared import Json, emit, open_platform, report, say
+from deftunes.cli.common import Json, emit, open_platform, report, say
 
 if TYPE_CHECKING:
     from deftunes.embedded import PartStatus
@@ -28,9 +28,9 @@ def add_demo(app: typer.Typer) -> None:
         days: Annotated[int, typer.Option(min=1, help="Days to run, from 2020-01-01.")] = 3,
     ) -> None:
         """Run the whole platform once on embedded parts and show the BI views: no Docker, no Java, no AWS account."""
-        from deftunes.cli.look import print_table  # noqa: PLC0415
-        from deftunes.demo import demo_days, load_catalogue, show_views  # noqa: PLC0415
-        from deftunes.parts import Part  # noqa: PLC0415
+        from deftunes.cli.inspect import print_table  # noqa: PLC0415
+        from deftunes.core.services import Part  # noqa: PLC0415
+        from deftunes.operations.demo import demo_days, load_catalogue, show_views  # noqa: PLC0415
 
         say("Starting PostgreSQL, S3, the Glue catalog and the Purchase API on this machine …")
         with open_platform(Part.AWS, Part.POSTGRES) as platform:
@@ -52,7 +52,7 @@ def add_up_and_down(app: typer.Typer) -> None:
     def up(as_json: Json = False) -> None:
         """Start the embedded parts; any verb starts those it needs by itself."""
         from deftunes import embedded  # noqa: PLC0415
-        from deftunes.config import read_settings  # noqa: PLC0415
+        from deftunes.core.settings import read_settings  # noqa: PLC0415
 
         settings = read_settings()
         embedded.up(settings)
@@ -63,7 +63,7 @@ def add_up_and_down(app: typer.Typer) -> None:
     def down(as_json: Json = False) -> None:
         """Stop the embedded parts; what they hold is kept in DEFTUNES_HOME."""
         from deftunes import embedded  # noqa: PLC0415
-        from deftunes.config import read_settings  # noqa: PLC0415
+        from deftunes.core.settings import read_settings  # noqa: PLC0415
 
         stopped = embedded.down(read_settings())
         if as_json:

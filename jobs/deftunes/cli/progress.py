@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from deftunes.interval import Interval
+from deftunes.core.interval import Interval
 
 Advance = Callable[[Interval, str], None]
 

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from deftunes import layout
-from deftunes.cli.shared import AcceptShrink, End, Full, Json, Start, emit, interval_of, open_platform, report, say
-from deftunes.entities import Entity
-from deftunes.interval import Interval
-from deftunes.parts import Part
+from deftunes.cli.common import AcceptShrink, End, Full, Json, Start, emit, interval_of, open_platform, report, say
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.interval import Interval
+from deftunes.core.services import Part
 from deftunes.pipeline import ExtractOptions, PipelineName, Stage, run_pipeline, run_stage
 
 _DATA = "Data"
@@ -108,7 +108,7 @@ def add_maintain(app: typer.Typer) -> None:
     ) -> None:
         """Merge small files and drop old snapshots of silver; changes no row. Once a week is plenty."""
         from deftunes.adapters.spark import spark_failures  # noqa: PLC0415
-        from deftunes.maintenance import maintain as tidy  # noqa: PLC0415
+        from deftunes.operations.maintain import maintain as tidy  # noqa: PLC0415
 
         with open_platform(Part.AWS) as platform, spark_failures(platform.settings):
             for done in tidy(platform.spark, platform.catalog, keep_days):

@@ -4,10 +4,10 @@ import signal
 import sys
 from typing import ClassVar
 
-from deftunes.config import Settings
+from deftunes.core.services import Part
+from deftunes.core.settings import Settings
 from deftunes.embedded.home import Home, Record, write_whole
 from deftunes.embedded.process import LOOPBACK, answers_http
-from deftunes.parts import Part
 
 _SEED = "1"
 

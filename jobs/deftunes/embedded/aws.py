@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from pydantic import SecretStr
 
-from deftunes import layout
-from deftunes.config import Settings
+from deftunes.core import layout
+from deftunes.core.services import Part
+from deftunes.core.settings import Settings
 from deftunes.embedded.home import Home, Record
 from deftunes.embedded.process import LOOPBACK, answers_http
-from deftunes.parts import Part
 
 BUCKET = "deftunes-lake"
 # MiniStack takes any key; these are the ones its documentation uses.

@@ -11,7 +11,7 @@ import docker
 import typer
 from docker.errors import DockerException
 
-from deftunes.config import handed_on
+from deftunes.core.settings import handed_on
 from deftunes.embedded import aws_containers, aws_glue, aws_server
 
 

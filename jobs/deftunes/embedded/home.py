@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.embedded.process import Process
-from deftunes.errors import DeftunesError, RetriableError
 
 _LOCK_SECONDS = 120.0
 _POLL_SECONDS = 0.05

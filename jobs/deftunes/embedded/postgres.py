@@ -18,11 +18,11 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from deftunes.config import Settings, environment
+from deftunes.core.errors import DeftunesError
+from deftunes.core.services import Part
+from deftunes.core.settings import Settings, environment
 from deftunes.embedded.home import Home, Record, write_whole
 from deftunes.embedded.process import LOOPBACK, name_of
-from deftunes.errors import DeftunesError
-from deftunes.parts import Part
 
 USER = "deftunes"
 SOURCE = "deftunes_source"

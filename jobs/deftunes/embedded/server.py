@@ -3,9 +3,9 @@
 from signal import Signals
 from typing import ClassVar, Protocol
 
-from deftunes.config import Settings
+from deftunes.core.services import Part
+from deftunes.core.settings import Settings
 from deftunes.embedded.home import Home, Record
-from deftunes.parts import Part
 
 
 class Server(Protocol):

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from deftunes.config import Settings, environment, export_aws
+from deftunes.core.errors import DeftunesError
+from deftunes.core.services import Part
+from deftunes.core.settings import Settings, environment, export_aws
 from deftunes.embedded.api import Api
 from deftunes.embedded.aws import Aws
 from deftunes.embedded.home import Home, Record
 from deftunes.embedded.postgres import Postgres
 from deftunes.embedded.process import free_port, start
 from deftunes.embedded.server import Server
-from deftunes.errors import DeftunesError
-from deftunes.parts import Part
 
 _SERVERS: tuple[Server, ...] = (Aws(), Postgres(), Api())
 _ANSWER_SECONDS = 60.0

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from deftunes.adapters.lake import JsonObject
-from deftunes.entities import Entity
-from deftunes.errors import RefusedError
-from deftunes.interval import Interval, midnight
-from deftunes.landing import Committed
+from deftunes.core.entities import Entity
+from deftunes.core.errors import RefusedError
+from deftunes.core.interval import Interval, midnight
+from deftunes.state.landings import Committed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from deftunes.adapters.jsonarray import without_surrogates
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError
-from deftunes.landing import digest_of
-from deftunes.records import content_digest
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
+from deftunes.core.records import content_digest
+from deftunes.state.landings import digest_of
 
 PART = "part-00000.jsonl.gz"
 

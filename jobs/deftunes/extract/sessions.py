@@ -22,15 +22,15 @@ from typing import Any
 
 import msgspec
 
-from deftunes import layout
 from deftunes.adapters.http import PurchaseApi
 from deftunes.adapters.jsonarray import without_surrogates
-from deftunes.entities import Entity
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.interval import ONE_DAY, Interval, read_day
+from deftunes.core.records import content_digest
 from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
 from deftunes.extract.records import PART, Recognition, RecordFile
-from deftunes.interval import ONE_DAY, Interval, read_day
-from deftunes.landing import Draft, Landings
-from deftunes.records import content_digest
+from deftunes.state.landings import Draft, Landings
 
 # Two or three days more are asked for each window. Measured on a month: windows of 16 days bring 19 % more than was
 # needed, windows of 7 days 48 %, which the source has to make and we have to read.

@@ -19,12 +19,12 @@ from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 
-from deftunes import layout
 from deftunes.adapters.lake import JsonObject
 from deftunes.adapters.songs_source import TABLE, Compared, SongsSnapshot, SongsSource
+from deftunes.core import layout
+from deftunes.core.interval import Interval
 from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
-from deftunes.interval import Interval
-from deftunes.landing import Draft, Landings, Receipt
+from deftunes.state.landings import Draft, Landings, Receipt
 
 PART = "part-00000.parquet"
 KEYS = "keys-00000.parquet"

@@ -10,13 +10,13 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-from deftunes import layout
 from deftunes.adapters.http import PurchaseApi
-from deftunes.entities import Entity
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.interval import Interval
 from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
 from deftunes.extract.records import PART, Recognition, RecordFile
-from deftunes.interval import Interval
-from deftunes.landing import Draft, Landings
+from deftunes.state.landings import Draft, Landings
 
 _FIELDS = ("user_name", "user_lastname", "user_since", "user_location")
 

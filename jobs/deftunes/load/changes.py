@@ -15,9 +15,9 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 
 from deftunes.adapters.catalog import batch_id_of, writer_of
 from deftunes.adapters.lake import Lake
-from deftunes.batches import Manifest, read_manifest
-from deftunes.entities import Entity
-from deftunes.landing import Landings
+from deftunes.core.entities import Entity
+from deftunes.state.batches import Manifest, read_manifest
+from deftunes.state.landings import Landings
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,26 @@
 """Redshift reads silver where it lies, by an external schema: nothing is copied, the changes are noted for `model`."""
 
-from deftunes import control, layout
 from deftunes.adapters.warehouse import Session
-from deftunes.entities import Entity
+from deftunes.core import layout
+from deftunes.core.entities import Entity
 from deftunes.load.changes import Changes
 from deftunes.load.tables import table_name
+from deftunes.state import bookkeeping
 
 
 def note_changes(session: Session, entity: Entity, changes: Changes) -> int:
     """Note what the batches changed; also proves that the external schema answers. Returns 0: no row is written."""
     session.run(f"select 1 from {table_name(entity)} limit 1")
     if changes.everything:
-        control.note(session, entity, [control.EVERYTHING])
+        bookkeeping.note(session, entity, [bookkeeping.EVERYTHING])
     elif entity is Entity.SESSIONS:
-        control.note(session, entity, [day.isoformat() for day in sorted(changes.days)])
+        bookkeeping.note(session, entity, [day.isoformat() for day in sorted(changes.days)])
     elif changes.batches:
         batches = tuple(sorted(changes.batches))
         since = "min(effective_from)" if entity is Entity.USERS else "cast(null as timestamp with time zone)"
         key = "user_id" if entity is Entity.USERS else "track_id"
         session.run(
-            f"insert into {control.CHANGED} (entity, unit, since) select '{entity}', {key}, {since} "
+            f"insert into {bookkeeping.CHANGED} (entity, unit, since) select '{entity}', {key}, {since} "
             f"from {table_name(entity)} where batch_id in ({', '.join(['%s'] * len(batches))}) group by {key}",
             batches,
         )
@@ -37,7 +38,7 @@ def _note_removed_versions(session: Session) -> None:
     ):
         return
     session.run(
-        f"insert into {control.CHANGED} (entity, unit, since) "
+        f"insert into {bookkeeping.CHANGED} (entity, unit, since) "
         f"select '{Entity.USERS}', gold.user_id, cast('1900-01-01 00:00:00+00' as timestamp with time zone) "
         f"from (select user_id, count(*) as versions from {dimension} where not is_inferred group by user_id) as gold "
         f"left join (select user_id, count(*) as versions from {table_name(Entity.USERS)} group by user_id) as silver "

@@ -20,12 +20,13 @@ from pyiceberg.expressions.parser import parse
 from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.table import FileScanTask, Table
 
-from deftunes import control, layout
 from deftunes.adapters.warehouse import Session
-from deftunes.entities import Entity
-from deftunes.interval import midnight, runs_of
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.interval import midnight, runs_of
 from deftunes.load.changes import Changes, new_files
 from deftunes.load.tables import KEYS, columns_of, create_statement, index_statements, quoted, table_name
+from deftunes.state import bookkeeping
 
 _CHUNK_ROWS = 16_384
 _CSV = csv.WriteOptions(include_header=False, quoting_style="all_valid")
@@ -43,7 +44,7 @@ def make_tables(session: Session) -> None:
     if not missing:
         return
     with session.transaction():
-        control.serialize(session)
+        bookkeeping.serialize(session)
         session.run(f"create schema if not exists {layout.DATABASE}")
         for entity in missing:
             session.run(create_statement(entity))
@@ -78,7 +79,7 @@ def replace_everything(session: Session, entity: Entity, table: Table) -> int:
             session.run(statement)
     # Without figures about rows that no autovacuum has met yet, the models' first plans would read whole tables.
     session.run(f"analyze {table_name(entity)}")
-    control.note(session, entity, [control.EVERYTHING])
+    bookkeeping.note(session, entity, [bookkeeping.EVERYTHING])
     return rows
 
 
@@ -98,14 +99,14 @@ def replace_days(session: Session, table: Table, changes: Changes) -> int:
     chosen = parse(" or ".join(filters))
     tasks = table.scan(row_filter=chosen).plan_files()
     rows = _copy(session, name, table, chosen, tasks)
-    control.note(session, Entity.SESSIONS, [day.isoformat() for day in days])
+    bookkeeping.note(session, Entity.SESSIONS, [day.isoformat() for day in days])
     return rows
 
 
 def replace_songs(session: Session, table: Table, changes: Changes) -> int:
     """The rows that the batches wrote, by track."""
     rows = _arrive(session, Entity.SONGS, table, changes)
-    session.run(f"insert into {control.CHANGED} (entity, unit) select '{Entity.SONGS}', track_id from {_ARRIVING}")
+    session.run(f"insert into {bookkeeping.CHANGED} (entity, unit) select '{Entity.SONGS}', track_id from {_ARRIVING}")
     _replace_by_key(session, Entity.SONGS, table)
     return rows
 
@@ -117,7 +118,7 @@ def replace_users(session: Session, table: Table, changes: Changes) -> int:
         f"with gone as (delete from {table_name(Entity.USERS)} where effective_from in %s "
         "returning user_id, effective_from), touched as (select user_id, effective_from from gone "
         f"union all select user_id, effective_from from {_ARRIVING}) "
-        f"insert into {control.CHANGED} (entity, unit, since) "
+        f"insert into {bookkeeping.CHANGED} (entity, unit, since) "
         f"select '{Entity.USERS}', user_id, min(effective_from) from touched group by user_id",
         (tuple(changes.instants),),
     )

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
-from deftunes import control
 from deftunes.adapters.catalog import silver_table
 from deftunes.adapters.lake import Lake
 from deftunes.adapters.warehouse import Dialect, Session, Warehouse
-from deftunes.entities import Entity
-from deftunes.failpoints import Failpoint, reach
+from deftunes.core.entities import Entity
+from deftunes.core.failpoints import Failpoint, reach
 from deftunes.load import external, postgres
 from deftunes.load.changes import Changes, changes_since
+from deftunes.state import bookkeeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +42,22 @@ def load(catalog: Catalog, lake: Lake, warehouse: Warehouse, entity: Entity) -> 
         RetriableError: the warehouse is away, or a `model` holds it for longer than the lock timeout.
     """
     with warehouse.hold(exclusive=False) as session:
-        control.prepare(session)
+        bookkeeping.prepare(session)
         if session.dialect is Dialect.POSTGRES:
             postgres.make_tables(session)
         with session.transaction():
-            before = control.loaded(session, entity)
+            before = bookkeeping.loaded(session, entity)
         if _head(silver_table(catalog, entity)) == before.snapshot_id:
             return Loaded(entity, before.snapshot_id, before.batch_id, changed=False)
         with session.transaction():
-            before = control.loaded(session, entity, lock=True)
+            before = bookkeeping.loaded(session, entity, lock=True)
             table = silver_table(catalog, entity)  # again, now that no other load of this entity can run
             changes = changes_since(table, before.snapshot_id, entity, lake) if table else None
             if table is None or changes is None:
                 return Loaded(entity, before.snapshot_id, before.batch_id, changed=False)
             rows = _apply(session, entity, table, changes)
             batch_id = changes.batch_id or before.batch_id
-            control.set_loaded(session, entity, control.Loaded(changes.head, batch_id))
+            bookkeeping.set_loaded(session, entity, bookkeeping.Loaded(changes.head, batch_id))
             reach(Failpoint.LOAD_BEFORE_COMMIT)
     reach(Failpoint.LOAD_AFTER_COMMIT)
     return Loaded(entity, changes.head, batch_id, changed=True, rows=rows)

@@ -18,10 +18,10 @@ from pyiceberg.types import (
     TimestamptzType,
 )
 
-from deftunes import layout
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError
-from deftunes.transform import schema
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
+from deftunes.state import schema
 
 _TYPES: dict[type[IcebergType], str] = {
     BooleanType: "boolean",

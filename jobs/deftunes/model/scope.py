@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from deftunes import control, layout
 from deftunes.adapters.warehouse import Dialect, Session
-from deftunes.entities import Entity
-from deftunes.interval import Interval, midnight, runs_of
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.interval import Interval, midnight, runs_of
+from deftunes.state import bookkeeping
 
 _GOLD = ("dim_artists", "dim_songs", "dim_users", "fact_session")
 _SILVER = {entity: f"{layout.DATABASE}.{entity}" for entity in Entity}
@@ -20,7 +21,7 @@ _FACTS = f"{layout.SERVING_SCHEMA}.fact_session"
 # Which dimension holds the members of a key, under which word they are noted, and which entity knows them.
 _MEMBERS = (
     ("track_id", "dim_songs", Entity.SONGS.value, Entity.SONGS),
-    ("artist_id", "dim_artists", control.ARTISTS, Entity.SONGS),
+    ("artist_id", "dim_artists", bookkeeping.ARTISTS, Entity.SONGS),
     ("user_id", "dim_users", Entity.USERS.value, Entity.USERS),
 )
 
@@ -36,21 +37,21 @@ class Scope:
 def note_scope(session: Session, interval: Interval, *, everything: bool) -> Scope:
     """Note all that this run computes again, in the caller's transaction."""
     noted = {unit for (unit,) in session.run(
-        f"select distinct unit from {control.CHANGED} where entity = %s or unit = %s",
-        (Entity.SESSIONS.value, control.EVERYTHING),
+        f"select distinct unit from {bookkeeping.CHANGED} where entity = %s or unit = %s",
+        (Entity.SESSIONS.value, bookkeeping.EVERYTHING),
     )}  # fmt: skip
     asked = {day.isoformat() for day in interval.days()}
-    control.note(session, Entity.SESSIONS, sorted(asked - noted))
+    bookkeeping.note(session, Entity.SESSIONS, sorted(asked - noted))
     everything = everything or not _gold_is_there(session)
-    if everything and control.EVERYTHING not in noted:
-        control.note(session, Entity.SESSIONS, [control.EVERYTHING])
-    days = tuple(sorted(date.fromisoformat(unit) for unit in (asked | noted) - {control.EVERYTHING}))
-    scope = Scope(everything or control.EVERYTHING in noted, days)
+    if everything and bookkeeping.EVERYTHING not in noted:
+        bookkeeping.note(session, Entity.SESSIONS, [bookkeeping.EVERYTHING])
+    days = tuple(sorted(date.fromisoformat(unit) for unit in (asked | noted) - {bookkeeping.EVERYTHING}))
+    scope = Scope(everything or bookkeeping.EVERYTHING in noted, days)
     if not scope.everything:
         _note_artists_of_changed_songs(session)
         _note_inferred_members(session, days)
     if session.dialect is Dialect.POSTGRES:
-        session.run(f"analyze {control.CHANGED}")
+        session.run(f"analyze {bookkeeping.CHANGED}")
     return scope
 
 
@@ -66,8 +67,8 @@ def _note_artists_of_changed_songs(session: Session) -> None:
     """Of the song as it is, and as gold still has it: a song may have changed its artist."""
     for songs in (_SILVER[Entity.SONGS], f"{layout.SERVING_SCHEMA}.dim_songs"):
         session.run(
-            f"insert into {control.CHANGED} (entity, unit) select distinct '{control.ARTISTS}', artist_id from {songs} "
-            f"where track_id in (select unit from {control.CHANGED} where entity = '{Entity.SONGS}')"
+            f"insert into {bookkeeping.CHANGED} (entity, unit) select distinct '{bookkeeping.ARTISTS}', artist_id "
+            f"from {songs} where track_id in (select unit from {bookkeeping.CHANGED} where entity = '{Entity.SONGS}')"
         )
 
 
@@ -80,13 +81,13 @@ def _note_inferred_members(session: Session, days: Sequence[date]) -> None:
     by_date = " or ".join(["(session_date >= %s and session_date < %s)"] * len(runs))
     for key, dimension, word, entity in _MEMBERS:
         session.run(
-            f"insert into {control.CHANGED} (entity, unit) select '{word}', sold.{key} "
+            f"insert into {bookkeeping.CHANGED} (entity, unit) select '{word}', sold.{key} "
             f"from (select distinct {key} from {_SILVER[Entity.SESSIONS]} where {by_instant}) as sold "
             f"left join {_SILVER[entity]} as known on sold.{key} = known.{key} where known.{key} is null",
             instants,
         )
         session.run(
-            f"insert into {control.CHANGED} (entity, unit) select '{word}', sold.{key} "
+            f"insert into {bookkeeping.CHANGED} (entity, unit) select '{word}', sold.{key} "
             f"from (select distinct {key} from {_FACTS} where {by_date}) as sold "
             f"inner join {layout.SERVING_SCHEMA}.{dimension} as held on sold.{key} = held.{key} where held.is_inferred",
             dates,

@@ -10,14 +10,15 @@ stops before the BI views are refreshed, and the notes stay, so the next run jud
 from dataclasses import dataclass
 from pathlib import Path
 
-from deftunes import control, layout
 from deftunes.adapters.dbt import Built, Project
 from deftunes.adapters.warehouse import Dialect, Session, Warehouse
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RetriableError
-from deftunes.failpoints import Failpoint, reach
-from deftunes.interval import Interval
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.failpoints import Failpoint, reach
+from deftunes.core.interval import Interval
 from deftunes.model.scope import note_scope
+from deftunes.state import bookkeeping
 
 _TARGETS = {Dialect.POSTGRES: "local", Dialect.REDSHIFT: "redshift"}
 # How the drivers say that the server went away, or chose another transaction: dbt passes on their words only.
@@ -59,10 +60,10 @@ def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path
     dbt = Project(project, work, _TARGETS[warehouse.dialect])
     digest = dbt.digest()
     with warehouse.hold(exclusive=True) as session:
-        control.prepare(session)
+        bookkeeping.prepare(session)
         _expect_silver(session)
         with session.transaction():
-            rebuilt = control.project(session) != digest
+            rebuilt = bookkeeping.project(session) != digest
             scope = note_scope(session, interval, everything=everything or rebuilt)
         reach(Failpoint.MODEL_BEFORE_BUILD)
         built = dbt.build(warehouse.dbt_environment(), full_refresh=rebuilt or everything)
@@ -70,7 +71,7 @@ def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path
             raise _failure(built, interval, dbt.log)
         reach(Failpoint.MODEL_AFTER_BUILD)
         with session.transaction():
-            control.forget(session, project=digest)
+            bookkeeping.forget(session, project=digest)
     return Modelled(interval, scope.everything, len(scope.days), built.models, built.tests)
 
 

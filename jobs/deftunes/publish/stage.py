@@ -10,13 +10,13 @@ one dies in between.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deftunes import layout
 from deftunes.adapters.catalog import Refs, drop_branch, fast_forward_main, silver_table
-from deftunes.batches import Batch, Manifest, NotPreparedError, held_manifest, is_marked, write_markers
-from deftunes.entities import Entity
-from deftunes.failpoints import Failpoint, reach
-from deftunes.quality import quarantine
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.failpoints import Failpoint, reach
 from deftunes.quality.stage import audited_snapshot
+from deftunes.state import quarantine
+from deftunes.state.batches import Batch, Manifest, NotPreparedError, held_manifest, is_marked, write_markers
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog

@@ -14,21 +14,21 @@ from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.expressions import And, EqualTo
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
-from deftunes import layout
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.batches import Batch, Manifest, NotPreparedError, complete_head, read_manifest, written_ids
-from deftunes.entities import Entity
-from deftunes.errors import RefusedError, RetriableError
-from deftunes.failpoints import Failpoint, reach
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import RefusedError, RetriableError
+from deftunes.core.failpoints import Failpoint, reach
+from deftunes.state.batches import Batch, Manifest, NotPreparedError, complete_head, read_manifest, written_ids
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
     from pyspark.sql import SparkSession
 
+    from deftunes.adapters.deequ import RuleOutcome
     from deftunes.adapters.lake import Lake
-    from deftunes.quality.evaluate import RuleOutcome
-    from deftunes.quality.rules import Ruleset
+    from deftunes.core.rules import Ruleset
 
 _TRIES = 10
 
@@ -106,7 +106,7 @@ def audited_snapshot(catalog: "Catalog", batch: Batch) -> int | None:
 def _judge(spark: "SparkSession", batch: Batch, head: int, rules: "Ruleset") -> "tuple[list[RuleOutcome], int]":
     from pyspark.sql import functions as F  # noqa: N812, PLC0415 - publish reads verdicts without Spark
 
-    from deftunes.quality.evaluate import RuleOutcome, judge  # noqa: PLC0415
+    from deftunes.adapters.deequ import RuleOutcome, judge  # noqa: PLC0415
     from deftunes.transform.branch import silver  # noqa: PLC0415
 
     rows = spark.read.option("snapshot-id", head).table(silver(batch.entity)).where(F.col("batch_id") == batch.id)
@@ -117,7 +117,7 @@ def _judge(spark: "SparkSession", batch: Batch, head: int, rules: "Ruleset") -> 
 
 
 def _share_rejected(manifest: Manifest, max_rejected: float) -> "RuleOutcome":
-    from deftunes.quality.evaluate import RuleOutcome  # noqa: PLC0415
+    from deftunes.adapters.deequ import RuleOutcome  # noqa: PLC0415
 
     share = manifest.rejected / manifest.received if manifest.received else 0.0
     detail = f"{manifest.rejected} of {manifest.received} records rejected ({share:.2%})"

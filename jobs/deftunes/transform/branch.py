@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
-from deftunes import layout
 from deftunes.adapters.catalog import BATCH_PROPERTY, Refs, drop_branch, silver_table
 from deftunes.adapters.spark import CATALOG
-from deftunes.batches import complete_head
-from deftunes.errors import RetriableError
-from deftunes.failpoints import Failpoint, reach
-from deftunes.transform.schema import TABLES, create_statement
+from deftunes.core import layout
+from deftunes.core.errors import RetriableError
+from deftunes.core.failpoints import Failpoint, reach
+from deftunes.state.batches import complete_head
+from deftunes.state.schema import TABLES, create_statement
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyspark.sql import DataFrame, DataFrameWriterV2, SparkSession
 
-    from deftunes.batches import Batch
+    from deftunes.state.batches import Batch
 
 
 def silver(table: str) -> str:

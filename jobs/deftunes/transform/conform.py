@@ -13,8 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from deftunes.interval import read_instant
-from deftunes.records import content_digest, decode, encode
+from deftunes.core.interval import read_instant
+from deftunes.core.records import content_digest, decode, encode
 
 _CENT = Decimal("0.01")
 _PRICE_LIMIT = Decimal(10) ** 10  # decimal(12,2)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from deftunes.adapters.lake import Lake
-    from deftunes.landing import Receipt
+    from deftunes.state.landings import Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
-from deftunes.interval import midnight, runs_of
-from deftunes.quality.evaluate import failed_rules
+from deftunes.adapters.deequ import failed_rules
+from deftunes.core.interval import midnight, runs_of
+from deftunes.state.schema import SESSIONS
 from deftunes.transform.conform import item_record, session_rows
 from deftunes.transform.frames import (
     Judgement,
@@ -24,7 +25,6 @@ from deftunes.transform.frames import (
     reasons,
     rejected_records,
 )
-from deftunes.transform.schema import SESSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from deftunes.adapters.lake import Lake
-    from deftunes.landing import Receipt
-    from deftunes.quality.rules import Ruleset
+    from deftunes.core.rules import Ruleset
+    from deftunes.state.landings import Receipt
 
 _SESSION_COLUMNS = {
     "session_id": "string",

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
-from deftunes import layout
-from deftunes.quality.evaluate import failed_rules
+from deftunes.adapters.deequ import failed_rules
+from deftunes.core import layout
+from deftunes.state.schema import SONGS
 from deftunes.transform.frames import Judgement, accepted_records, kept, reason_if, reasons, rejected_records
-from deftunes.transform.schema import SONGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from deftunes.adapters.lake import Lake
-    from deftunes.batches import Manifest
-    from deftunes.landing import Landings, Receipt
-    from deftunes.quality.rules import Ruleset
+    from deftunes.core.rules import Ruleset
+    from deftunes.state.batches import Manifest
+    from deftunes.state.landings import Landings, Receipt
 
 _PROVENANCE = ("is_deleted", "ingested_at", "batch_id")
 _TYPES = {column.name: column.type for column in SONGS.columns if column.name not in _PROVENANCE}

@@ -14,15 +14,23 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
-from deftunes import layout
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.batches import Batch, Manifest, as_begun, complete_head, read_manifest, with_partners, write_manifest
-from deftunes.entities import Entity
-from deftunes.failpoints import Failpoint, reach
-from deftunes.interval import ONE_DAY, Interval
-from deftunes.landing import Landings, Receipt
-from deftunes.quality import quarantine
-from deftunes.records import decode
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.failpoints import Failpoint, reach
+from deftunes.core.interval import ONE_DAY, Interval
+from deftunes.core.records import decode
+from deftunes.state import quarantine
+from deftunes.state.batches import (
+    Batch,
+    Manifest,
+    as_begun,
+    complete_head,
+    read_manifest,
+    with_partners,
+    write_manifest,
+)
+from deftunes.state.landings import Landings, Receipt
 from deftunes.transform import sessions, songs, users
 from deftunes.transform.branch import ensure_tables, main_before, write_branch, writer_of
 from deftunes.transform.frames import kept
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from deftunes.adapters.lake import Lake
-    from deftunes.quality.rules import Ruleset
+    from deftunes.core.rules import Ruleset
     from deftunes.transform.frames import Judgement
 
 Write = Callable[[str], None]

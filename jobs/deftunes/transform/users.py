@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
-from deftunes.quality.evaluate import failed_rules
+from deftunes.adapters.deequ import failed_rules
+from deftunes.state.schema import USERS
 from deftunes.transform.conform import user_rows
 from deftunes.transform.frames import (
     Judgement,
@@ -23,14 +24,13 @@ from deftunes.transform.frames import (
     reasons,
     rejected_records,
 )
-from deftunes.transform.schema import USERS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from deftunes.adapters.lake import Lake
-    from deftunes.landing import Receipt
-    from deftunes.quality.rules import Ruleset
+    from deftunes.core.rules import Ruleset
+    from deftunes.state.landings import Receipt
 
 _CONTENT = {
     "user_name": "string",

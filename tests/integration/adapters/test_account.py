@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from deftunes.adapters.account import Account, MissingError
-from deftunes.config import REPOSITORY
+from deftunes.core.settings import REPOSITORY
 from deftunes.embedded.process import answers_http, free_port
 
 PLATFORM = json.loads((REPOSITORY / "platform.json").read_text("utf-8"))

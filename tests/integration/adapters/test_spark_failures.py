@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deftunes.adapters.spark import spark_failures
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core.errors import DeftunesError, RetriableError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -3,10 +3,10 @@
 import gzip
 from typing import TYPE_CHECKING
 
-from deftunes import layout
 from deftunes.adapters.lake import open_lake
 from deftunes.adapters.spark import CATALOG
-from deftunes.config import Settings, declare_spark_version
+from deftunes.core import layout
+from deftunes.core.settings import Settings, declare_spark_version
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

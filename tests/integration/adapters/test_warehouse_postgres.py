@@ -9,7 +9,7 @@ import pytest
 
 from deftunes.adapters.warehouse import Warehouse
 from deftunes.adapters.warehouse_drivers import open_warehouse
-from deftunes.errors import DeftunesError
+from deftunes.core.errors import DeftunesError
 
 if TYPE_CHECKING:
     from support.stack import Stack

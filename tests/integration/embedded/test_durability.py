@@ -19,11 +19,12 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deftunes import embedded, layout
-from deftunes.config import Settings
+from deftunes import embedded
+from deftunes.core import layout
+from deftunes.core.services import Part
+from deftunes.core.settings import Settings
 from deftunes.embedded.aws import Aws
 from deftunes.embedded.home import Home
-from deftunes.parts import Part
 
 BUCKET = "deftunes-lake"
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=20)

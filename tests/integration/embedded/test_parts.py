@@ -19,19 +19,20 @@ import boto3
 import psycopg2
 import pytest
 
-from deftunes import embedded, layout
-from deftunes.config import Settings
+from deftunes import embedded
+from deftunes.core import layout
+from deftunes.core.errors import DeftunesError
+from deftunes.core.services import Part
+from deftunes.core.settings import Settings
 from deftunes.embedded import PartStatus, postgres
 from deftunes.embedded.process import Process
-from deftunes.errors import DeftunesError
-from deftunes.parts import Part
 
 NEEDS = frozenset({Part.AWS, Part.POSTGRES})
 RESOLVE = """
 import sys
 from deftunes import embedded
-from deftunes.config import read_settings
-from deftunes.parts import Part
+from deftunes.core.settings import read_settings
+from deftunes.core.services import Part
 settings = embedded.resolve(read_settings(), {Part.AWS, Part.POSTGRES})
 print(settings.aws_endpoint_url, settings.songs_dsn.get_secret_value())
 """

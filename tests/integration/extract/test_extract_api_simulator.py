@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from deftunes import failpoints, layout
 from deftunes.adapters.http import PurchaseApi
 from deftunes.adapters.lake import Lake
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.core import failpoints, layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.core.failpoints import Failpoint
+from deftunes.core.interval import ONE_DAY, Interval
 from deftunes.extract.landed import Landed
 from deftunes.extract.sessions import land_sessions
 from deftunes.extract.users import land_users
-from deftunes.failpoints import Failpoint
-from deftunes.interval import ONE_DAY, Interval
-from deftunes.landing import Landings, Receipt, days_to_ask
+from deftunes.state.landings import Landings, Receipt, days_to_ask
 from support.simulator import Simulator, running_simulator
 
 JANUARY = Interval(date(2020, 1, 1), date(2020, 2, 1))

@@ -12,16 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, named in lower case by the driver
 
-from deftunes import failpoints, layout
 from deftunes.adapters.lake import Lake
 from deftunes.adapters.songs_source import SongsSource
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.core import failpoints, layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.core.failpoints import Failpoint
+from deftunes.core.interval import Interval
 from deftunes.extract.landed import Landed
 from deftunes.extract.songs import CHANGES, FULL, land_songs
-from deftunes.failpoints import Failpoint
-from deftunes.interval import Interval
-from deftunes.landing import Landings, Receipt
+from deftunes.state.landings import Landings, Receipt
 from song_catalog.changes import mutate, spoil
 from song_catalog.generator import generate
 from song_catalog.loader import load_csv, load_songs

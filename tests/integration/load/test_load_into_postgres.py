@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from pyiceberg.types import StringType
 
-from deftunes import control, layout
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.load import load
-from deftunes.transform import schema as declared
+from deftunes.state import bookkeeping
+from deftunes.state import schema as declared
 from support.silver import T0, sale, song, user, user_id
 from support.warehouse import WarehouseEnd, empty_warehouse_end
 
@@ -41,12 +42,12 @@ def main_of(end: WarehouseEnd, entity: Entity) -> list[tuple[object, ...]]:
 
 
 def noted(end: WarehouseEnd) -> set[tuple[object, ...]]:
-    return set(end.warehouse.query(f"select entity, unit, since from {control.CHANGED}").rows)
+    return set(end.warehouse.query(f"select entity, unit, since from {bookkeeping.CHANGED}").rows)
 
 
 def forget(end: WarehouseEnd) -> None:
     with end.warehouse.hold(exclusive=True) as session, session.transaction():
-        control.forget(session, project="digest")
+        bookkeeping.forget(session, project="digest")
 
 
 def transactions(end: WarehouseEnd) -> object:

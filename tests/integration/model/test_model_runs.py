@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dbt.cli.main import dbtRunner
 
-from deftunes import control, layout
-from deftunes.config import exported
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.settings import exported
 from deftunes.model import stage
+from deftunes.state import bookkeeping
 from support.gold import SERVING, actual_gold, assert_gold
 from support.silver import T0, artist_id, sale, song, user
 from support.warehouse import PROJECT, WarehouseEnd, empty_warehouse_end
@@ -76,16 +77,16 @@ def test_a_key_of_any_length_is_modelled(end: WarehouseEnd) -> None:
 
 def test_the_notes_of_an_older_release_are_kept_where_longer_ones_fit(end: WarehouseEnd) -> None:
     end.load()
-    noted = f"select entity, unit, since from {control.CHANGED} order by 1, 2"
+    noted = f"select entity, unit, since from {bookkeeping.CHANGED} order by 1, 2"
     before = end.warehouse.query(noted)
     with end.warehouse.hold(exclusive=True) as session:
         with session.transaction():
-            session.run(f"alter table {control.CHANGED} alter column unit type varchar(64)")
+            session.run(f"alter table {bookkeeping.CHANGED} alter column unit type varchar(64)")
         for _ in range(2):
-            control.prepare(session)
+            bookkeeping.prepare(session)
         assert end.warehouse.query(noted) == before
         with session.transaction():
-            control.note(session, Entity.SONGS, ["x" * 65])
+            bookkeeping.note(session, Entity.SONGS, ["x" * 65])
 
 
 def test_before_anything_is_loaded_it_says_what_to_run(stack: "Stack", work: Path) -> None:
@@ -223,7 +224,7 @@ def test_keys_and_days_do_not_depend_on_the_servers_time_zone(end: WarehouseEnd)
 def test_a_changed_project_computes_gold_anew(end: WarehouseEnd) -> None:
     end.load()
     end.model(D1, D3)
-    run(end, f"update {control.LOADED} set batch_id = 'other' where entity = 'gold'")
+    run(end, f"update {bookkeeping.LOADED} set batch_id = 'other' where entity = 'gold'")
     run(end, f"update {layout.SERVING_SCHEMA}.dim_songs set title = 'as another project had it'")
     assert end.model(D3, D3 + DAY).everything
     assert_gold(end.warehouse, end.silver.rows)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from deftunes import layout
 from deftunes.cli import stages
 from deftunes.cli.app import app
-from deftunes.interval import midnight
+from deftunes.core import layout
+from deftunes.core.interval import midnight
 from support.pipeline import DAY, OPENING, Days, Rig, interval, new_rig
 from support.shop import Shop, open_shop
 

@@ -15,15 +15,16 @@ import psycopg2
 import pytest
 from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
-from deftunes import layout
 from deftunes.adapters.catalog import silver_table
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RefusedError, RetriableError
-from deftunes.maintenance import maintain
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.core.rules import Ruleset, parse_rules
+from deftunes.operations.maintain import maintain
 from deftunes.pipeline import ExtractOptions, PipelineName, bring, extract, load, model, plan, scope_of, transform
-from deftunes.platform import Platform
-from deftunes.quality.rules import Ruleset, parse_rules
-from deftunes.transform import schema, sessions, stage
+from deftunes.resources import Platform
+from deftunes.state import schema
+from deftunes.transform import sessions, stage
 from support.api import Reply
 from support.gold import assert_gold
 from support.pipeline import DAY, OPENING, Rig, interval, new_rig

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
-from deftunes.check import Held, check
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RetriableError
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.operations.check import Held, check
 from deftunes.pipeline import PipelineName, Stage
 from support.pipeline import DAY, OPENING, Rig, interval, new_rig
 from support.shop import Shop, open_shop

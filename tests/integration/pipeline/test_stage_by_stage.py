@@ -8,9 +8,9 @@ import psycopg2
 import pytest
 
 from deftunes.adapters.catalog import drop_branch, silver_table
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RetriableError
-from deftunes.maintenance import maintain
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.operations.maintain import maintain
 from deftunes.pipeline import PipelineName, Stage
 from support.pipeline import DAY, OPENING, Days, Rig, interval, new_rig
 from support.shop import Shop, open_shop, session_id

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pyiceberg.table import Table
 
-from deftunes import layout
+from deftunes.core import layout
+from deftunes.operations.status import entity_states
 from deftunes.pipeline import PipelineName
-from deftunes.status import entity_states
 from support.pipeline import OPENING, Rig, new_rig
 from support.shop import Shop, open_shop
 

@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from deftunes.adapters.failures import aws_failures
-from deftunes.errors import DeftunesError, RefusedError
+from deftunes.core.errors import DeftunesError, RefusedError
 
 
 def answer(code: str, status: int) -> ClientError:

@@ -6,7 +6,7 @@ import pytest
 
 from deftunes.adapters import jars
 from deftunes.adapters.jars import Jar
-from deftunes.errors import DeftunesError
+from deftunes.core.errors import DeftunesError
 
 BODY = b"a jar"
 JAR = Jar("org.example", "thing_2.12", "1.0", hashlib.sha256(BODY).hexdigest())

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from deftunes.adapters.lake import Lake
-from deftunes.errors import DeftunesError
+from deftunes.core.errors import DeftunesError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -8,7 +8,7 @@ from redshift_connector.iam_helper import IamHelper
 from redshift_connector.redshift_property import RedshiftProperty
 
 from deftunes.adapters.warehouse_redshift import RedshiftWarehouse
-from deftunes.errors import BadUsageError
+from deftunes.core.errors import BadUsageError
 
 HOST = "deftunes.123456789012.us-east-1.redshift-serverless.amazonaws.com"
 

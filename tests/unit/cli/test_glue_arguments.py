@@ -1,7 +1,7 @@
 import pytest
 
 from deftunes.cli.glue import command_of
-from deftunes.errors import BadUsageError
+from deftunes.core.errors import BadUsageError
 
 JOB = ["--stage", "transform", "--entity", "songs", "--start", "2020-01-01", "--end", "2020-01-02"]
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.embedded import home as module
 from deftunes.embedded.home import Home, Record, write_whole
 from deftunes.embedded.process import Process
-from deftunes.errors import DeftunesError, RetriableError
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 
 from deftunes.adapters.http import Answer, PurchaseApi
-from deftunes.errors import BadUsageError, DeftunesError, RetriableError
+from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 from support.api import DATE, Reply, StubApi, records, stub_api
 
 GOOD = records({"user_id": "u", "n": 1})

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deftunes import layout
 from deftunes.adapters.http import PurchaseApi
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.core.interval import ONE_DAY, Interval, read_instant
 from deftunes.extract.landed import Landed
 from deftunes.extract.sessions import day_of, land_sessions, windows
-from deftunes.interval import ONE_DAY, Interval, read_instant
-from deftunes.landing import Landings, days_to_ask
+from deftunes.state.landings import Landings, days_to_ask
 from support.api import Reply, StubApi, records, stub_api
 from support.lakes import MemoryLake
 

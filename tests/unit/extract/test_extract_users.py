@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from deftunes import layout
 from deftunes.adapters.http import PurchaseApi
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
+from deftunes.core.interval import Interval
 from deftunes.extract.landed import Landed
 from deftunes.extract.users import land_users
-from deftunes.interval import Interval
-from deftunes.landing import Landings
+from deftunes.state.landings import Landings
 from support.api import Reply, StubApi, records, stub_api
 from support.lakes import MemoryLake
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 
-from deftunes import layout
-from deftunes.batches import Manifest
-from deftunes.entities import Entity
-from deftunes.errors import DeftunesError
-from deftunes.interval import Interval
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
+from deftunes.core.interval import Interval
 from deftunes.load.changes import changes_since
+from deftunes.state.batches import Manifest
 
 Write = tuple[str | None, Operation] | tuple[str | None, Operation, str]
 

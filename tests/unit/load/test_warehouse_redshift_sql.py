@@ -7,15 +7,15 @@ from datetime import UTC, date, datetime
 import pytest
 import sqlglot
 
-from deftunes import control
 from deftunes.adapters.warehouse import Dialect, Row
 from deftunes.adapters.warehouse_drivers import open_warehouse
-from deftunes.entities import Entity
-from deftunes.errors import BadUsageError
-from deftunes.interval import Interval
+from deftunes.core.entities import Entity
+from deftunes.core.errors import BadUsageError
+from deftunes.core.interval import Interval
 from deftunes.load.changes import Changes
 from deftunes.load.external import note_changes
 from deftunes.model.scope import note_scope
+from deftunes.state import bookkeeping
 
 
 class Recorder:
@@ -45,9 +45,9 @@ CHANGES = Changes(
 
 def test_every_statement_parses_as_redshift() -> None:
     session = Recorder((0,))
-    control.prepare(session)  # type: ignore[arg-type]
+    bookkeeping.prepare(session)  # type: ignore[arg-type]
     session.answer = (2,)  # both tables are there, and their columns are that narrow
-    control.prepare(session)  # type: ignore[arg-type]
+    bookkeeping.prepare(session)  # type: ignore[arg-type]
     assert sum("unit varchar(65535) not null" in statement for statement in session.statements) == 2
     for entity in Entity:
         note_changes(session, entity, CHANGES)  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def test_every_statement_parses_as_redshift() -> None:
         patched.setattr("deftunes.model.scope._gold_is_there", lambda _: True)
         scope = note_scope(session, Interval(date(2025, 1, 1), date(2025, 1, 2)), everything=False)  # type: ignore[arg-type]
     assert scope.days == (date(2025, 1, 1), date(2025, 1, 3))
-    control.forget(session, project="digest")  # type: ignore[arg-type]
+    bookkeeping.forget(session, project="digest")  # type: ignore[arg-type]
     assert len(session.statements) > 20
     for statement in session.statements:
         assert sqlglot.parse(statement, dialect="redshift", error_level=sqlglot.ErrorLevel.RAISE)

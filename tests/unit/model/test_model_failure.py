@@ -4,8 +4,8 @@ from datetime import date
 from pathlib import Path
 
 from deftunes.adapters.dbt import Built, Node, Project
-from deftunes.errors import DeftunesError, RetriableError
-from deftunes.interval import Interval
+from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.interval import Interval
 from deftunes.model.stage import _failure
 
 INTERVAL = Interval(date(2025, 1, 1), date(2025, 1, 2))

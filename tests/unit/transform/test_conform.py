@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deftunes.interval import read_instant
+from deftunes.core.interval import read_instant
 from deftunes.transform.conform import conform_session, conform_user, item_record, session_rows
 
 ITEM = {

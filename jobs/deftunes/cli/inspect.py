@@ -1,0 +1,211 @@
+"""Verbs that look: query, status, quarantine, doctor, env."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deftunes.cli.common import End, Json, Start, emit, interval_of, open_platform, report, say
+from deftunes.core.entities import Entity
+from deftunes.core.services import Part
+from deftunes.pipeline import PipelineName
+
+if TYPE_CHECKING:
+    from deftunes.adapters.warehouse import Answer
+    from deftunes.operations.doctor import Check
+
+_LOOK = "Look"
+
+
+class Format(StrEnum):
+    """How `query` prints."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def add_query(app: typer.Typer) -> None:
+    """`deftunes query`."""
+
+    @app.command(rich_help_panel=_LOOK)
+    def query(
+        sql: Annotated[str, typer.Argument(metavar='"SQL"', help="One statement; it cannot write.")],
+        form: Annotated[Format, typer.Option("--format", help="How to print the answer.")] = Format.TABLE,
+    ) -> None:
+        """Ask the warehouse.
+
+        Example: deftunes query "select * from deftunes_bi_views.sales_per_artist_vw limit 5"
+        """
+        with open_platform(Part.POSTGRES) as platform:
+            show(platform.warehouse.query(sql), form)
+
+
+def show(answer: "Answer", form: Format) -> None:
+    """Print an answer; as JSON it is one list of objects and nothing else."""
+    if form is Format.JSON:
+        import msgspec  # noqa: PLC0415 - only here
+
+        # Money keeps its digits: a number with exactly those the warehouse gave.
+        encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        sys.stdout.write(encoder.encode(rows).decode() + "\n")
+    elif form is Format.CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows(answer.rows)
+    else:
+        print_table(None, answer.columns, answer.rows)
+
+
+def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table for a person."""
+    from rich.console import Console  # noqa: PLC0415 - `--help` is quicker without
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for position, column in enumerate(columns):
+        is_number = bool(rows) and isinstance(rows[0][position], int | float | Decimal)
+        table.add_column(column, justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    # Piped away there is no width to fit: nothing is cut.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def add_status(app: typer.Typer) -> None:
+    """`deftunes status`."""
+
+    @app.command(rich_help_panel=_LOOK)
+    def status(as_json: Json = False) -> None:
+        """What main holds, what the warehouse has loaded, and how the latest runs ended."""
+        from deftunes.operations.status import entity_states, latest_runs  # noqa: PLC0415
+
+        with open_platform(Part.AWS, Part.POSTGRES) as platform:
+            states, runs = entity_states(platform), latest_runs(platform.lake)
+            if as_json:
+                emit({"entities": states, "runs": runs})
+                return
+            print_table("Entities", list(states[0]), [list(state.values()) for state in states])
+            columns = ["started_at", "stage", "entity", "interval", "outcome"]
+            print_table("Latest runs", columns, [[run[name] for name in columns] for run in runs])
+
+
+def add_check(app: typer.Typer) -> None:
+    """`deftunes check`."""
+
+    @app.command(rich_help_panel=_LOOK)
+    def check(
+        pipeline: Annotated[PipelineName, typer.Argument(help="songs, api (users and sessions), or all.")],
+        start: Start,
+        end: End,
+        as_json: Json = False,
+    ) -> None:
+        """Prove that gold shows what was landed for an interval: landings = main = warehouse = gold.
+
+        Example: deftunes check api --start 2020-01-01 --end 2020-01-02
+        """
+        from deftunes.operations.check import check as prove  # noqa: PLC0415
+
+        interval = interval_of(start, end)
+        with open_platform(Part.AWS, Part.POSTGRES) as platform:
+            for held in prove(platform, pipeline, interval, on_wait=lambda reason: say(f"check waits: {reason}")):
+                if as_json:
+                    emit({"check": held.entity, "batch_id": held.batch_id, "sales": held.sales})
+                else:
+                    told = "".join(f", {n} items {sold} {code}" for code, (n, sold) in (held.sales or {}).items())
+                    say(f"check {held.entity:<16} gold shows batch {held.batch_id}{told}")
+
+
+def add_quarantine(app: typer.Typer) -> None:
+    """`deftunes quarantine list|replay`."""
+    quarantine = typer.Typer(no_args_is_help=True, help="Rejected records: why, and another try.")
+    app.add_typer(quarantine, name="quarantine", rich_help_panel=_LOOK)
+
+    @quarantine.command("list")
+    def list_(
+        entity: Annotated[Entity | None, typer.Argument(help="Only of this entity.")] = None,
+        limit: Annotated[int, typer.Option(min=1, help="At most this many (a table only).")] = 20,
+        as_json: Json = False,
+    ) -> None:
+        """Every rejected record, once, with its reasons and its original text. --json prints one list, all of them."""
+        from deftunes.state import quarantine as records  # noqa: PLC0415
+
+        with open_platform(Part.AWS) as platform:
+            rows = records.listed(platform.catalog, entity)
+            columns = ("entity", "batch_id", "reasons", "record", "source", "day")
+            found = [{name: row[name] for name in columns} for row in rows]
+        if as_json:
+            sys.stdout.write(json.dumps(found, default=str) + "\n")
+            return
+        shown = [[row["entity"], row["day"], "; ".join(row["reasons"]), _cut(row["record"])] for row in found[:limit]]
+        print_table(f"Quarantine: {len(found)} records", ["entity", "day", "reasons", "record"], shown)
+
+    @quarantine.command()
+    def replay(
+        entity: Annotated[Entity | None, typer.Argument(help="Only of this entity.")] = None, as_json: Json = False
+    ) -> None:
+        """Judge again what quarantine holds, after a rule or a threshold was changed, and publish what passes now.
+
+        Example: DEFTUNES_MAX_PRICE=3 deftunes quarantine replay sessions
+        """
+        from deftunes.operations.replay import replays  # noqa: PLC0415
+
+        with open_platform(Part.AWS, Part.POSTGRES) as platform:
+            done = False
+            for interval, outcomes in replays(platform, entity):
+                done = True
+                report(platform, outcomes, interval, as_json=as_json)
+        if not done:
+            say("quarantine is empty: nothing to replay")
+
+
+def add_doctor(app: typer.Typer) -> None:
+    """`deftunes doctor`."""
+
+    @app.command(rich_help_panel=_LOOK)
+    def doctor(
+        aws: Annotated[
+            bool, typer.Option("--aws", help="Check what Terraform made in your AWS account instead.")
+        ] = False,
+        as_json: Json = False,
+    ) -> None:
+        """Check every part this platform stands on; each failure comes with what to do about it."""
+        from deftunes.core.settings import read_settings  # noqa: PLC0415
+        from deftunes.operations.doctor import run_aws_checks, run_checks  # noqa: PLC0415
+
+        checks: list[Check] = list((run_aws_checks if aws else run_checks)(read_settings()))
+        if as_json:
+            for check in checks:
+                emit(check.to_json())
+        else:
+            marks = {True: "[green]ok[/]", False: "[red]failed[/]"}
+            rows = [[marks[check.ok], check.name, check.found, check.remedy] for check in checks]
+            print_table(None, ["", "check", "found", "what to do"], rows)
+        if not all(check.ok for check in checks):
+            raise typer.Exit(1)
+
+
+def add_env(app: typer.Typer) -> None:
+    """`deftunes env`."""
+
+    @app.command(rich_help_panel=_LOOK)
+    def env(as_json: Json = False) -> None:
+        """Every setting: its variable, its value now (secrets masked), its meaning."""
+        from deftunes.core.settings import described, read_settings  # noqa: PLC0415
+
+        found = described(read_settings())
+        if as_json:
+            emit({row.variable: row.value for row in found})
+        else:
+            print_table(None, ["variable", "now", "meaning"], [[row.variable, row.value, row.meaning] for row in found])
+
+
+def _cut(record: str) -> str:
+    limit = 100
+    return record if len(record) <= limit else f"{record[:limit]}…"

@@ -1,0 +1,1 @@
+"""What everything else is built of: entities, intervals, names, errors, settings. Imports nothing of ours."""

@@ -1,0 +1,118 @@
+"""The platform as one process sees it: adapters built from the settings when a stage first needs them.
+
+This is the wiring between the edge and the stages; it decides nothing. Heavy libraries are imported by the properties
+that need them, so that `deftunes --help` and `query` stay quick and an image needs only what its stage imports.
+"""
+
+from functools import cached_property
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
+
+from deftunes.core.entities import Entity
+from deftunes.core.errors import BadUsageError
+from deftunes.core.rules import Ruleset, load_ruleset
+from deftunes.state.landings import Landings
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import SparkSession
+
+    from deftunes.adapters.http import PurchaseApi
+    from deftunes.adapters.lake import Lake
+    from deftunes.adapters.songs_source import SongsSource
+    from deftunes.adapters.warehouse import Warehouse
+    from deftunes.core.settings import Settings
+
+T = TypeVar("T")
+
+
+class Platform:
+    """Adapters over resolved settings: every address is filled in."""
+
+    def __init__(self, settings: "Settings") -> None:
+        self.settings = settings
+
+    @cached_property
+    def lake(self) -> "Lake":
+        """The lake."""
+        from deftunes.adapters.lake import open_lake  # noqa: PLC0415
+
+        _expect(self.settings.lake, "DEFTUNES_LAKE")
+        return open_lake(self.settings)
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """Silver's catalog."""
+        from deftunes.adapters.catalog import open_catalog  # noqa: PLC0415
+
+        return open_catalog(self.settings)
+
+    @cached_property
+    def warehouse(self) -> "Warehouse":
+        """The warehouse; connected when it is asked."""
+        from deftunes.adapters.warehouse_drivers import open_warehouse  # noqa: PLC0415
+
+        dsn = _expect(self.settings.warehouse_dsn, "DEFTUNES_WAREHOUSE_DSN")
+        return open_warehouse(dsn.get_secret_value(), lock_timeout=self.settings.lock_timeout)
+
+    @cached_property
+    def spark(self) -> "SparkSession":
+        """The one Spark session of this process; the first use starts a JVM."""
+        _expect(self.settings.lake, "DEFTUNES_LAKE")
+        from deftunes.adapters.deequ import preload  # noqa: PLC0415
+        from deftunes.adapters.jars import classpath  # noqa: PLC0415
+        from deftunes.adapters.java import java_home  # noqa: PLC0415
+        from deftunes.adapters.spark import open_spark  # noqa: PLC0415
+
+        # Our side has nothing to do while the JVM starts, so it does its own slow import.
+        Thread(target=preload, daemon=True).start()
+        if self.settings.spark_provided:
+            return open_spark(self.settings, (), None)
+        return open_spark(self.settings, classpath(), java_home(self.settings.java_home))
+
+    @cached_property
+    def api(self) -> "PurchaseApi":
+        """The Purchase API."""
+        from deftunes.adapters.http import PurchaseApi  # noqa: PLC0415
+
+        settings = self.settings
+        url = _expect(settings.api_url, "DEFTUNES_API_URL")
+        token = settings.api_token.get_secret_value() if settings.api_token else None
+        return PurchaseApi(url, token, budget=settings.http_budget, timeout=settings.http_timeout)
+
+    @cached_property
+    def songs_source(self) -> "SongsSource":
+        """The catalogue's PostgreSQL."""
+        from deftunes.adapters.songs_source import SongsSource  # noqa: PLC0415
+
+        return SongsSource(_expect(self.settings.songs_dsn, "DEFTUNES_SONGS_DSN").get_secret_value())
+
+    def landings(self, entity: Entity) -> Landings:
+        """The landings of an entity."""
+        return Landings(self.lake, entity)
+
+    def rules(self, entity: Entity) -> Ruleset:
+        """The rules of an entity with today's thresholds."""
+        # 2, 2.0 and 2.00 are one threshold, and DQDL knows no exponents.
+        return load_ruleset(entity, max_price=f"{self.settings.max_price.normalize():f}")
+
+    def open_spark(self) -> "SparkSession":
+        """The Spark session, for stages that need it only sometimes."""
+        return self.spark
+
+    def close(self) -> None:
+        """End what this process holds."""
+        if "spark" in self.__dict__:
+            self.spark.stop()
+        if "api" in self.__dict__:
+            self.api.close()
+
+
+def _expect(value: T | None, variable: str) -> T:
+    """An address that this process needs: where nothing may be embedded, leaving it unset is a mistake."""
+    if value is None:
+        raise BadUsageError(
+            f"expected {variable} to be set, got nothing, and DEFTUNES_EMBEDDED says to start nothing instead. Set it; "
+            "`deftunes env` lists every setting"
+        )
+    return value

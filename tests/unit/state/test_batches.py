@@ -1,0 +1,167 @@
+"""A batch's identity and what it still has to bring, decided without reading a row."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from deftunes.adapters.catalog import Refs
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.interval import Interval
+from deftunes.state.batches import Batch, Manifest, as_begun, is_marked, plan_batch, write_manifest, write_markers
+from deftunes.state.landings import Draft, Landings
+from support.lakes import MemoryLake
+
+DAY = date(2020, 1, 5)
+INTERVAL = Interval(DAY, date(2020, 1, 7))
+DAYS = tuple(INTERVAL.days())
+RULES = "r" * 16
+
+
+@dataclass(frozen=True)
+class Main(Refs):
+    """A table whose main holds one batch, or nothing."""
+
+    table: None = None
+    batch_id: str | None = None
+
+    @property
+    def main(self) -> int | None:
+        return 1 if self.batch_id else None
+
+    def batch_of(self, snapshot_id: int | None) -> str | None:
+        return self.batch_id if snapshot_id else None
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> MemoryLake:
+    lake = MemoryLake()
+    for day in DAYS:
+        land(lake, day, f"{day} A", tmp_path)
+    return lake
+
+
+def land(lake: MemoryLake, day: date, content: str, tmp_path: Path, hour: int = 0) -> None:
+    file = tmp_path / "part"
+    file.write_text(content)
+    digest = content.encode().hex().ljust(64, "0")[-64:]
+    at = datetime(2020, 2, 1, hour, tzinfo=UTC)
+    Landings(lake, Entity.SESSIONS).commit(Draft(layout.day_unit(day), at, digest, 1, ((file, 1),)), INTERVAL)
+
+
+def plan(lake: MemoryLake, main: Refs | None = None, rules: str = RULES, days: tuple[date, ...] = DAYS) -> Batch:
+    return plan_batch(lake, main or Main(), Entity.SESSIONS, INTERVAL, days, rules)
+
+
+def publish(lake: MemoryLake, batch: Batch, shares: dict[str, list[str]] | None = None, *, mark: bool = True) -> Refs:
+    manifest = Manifest(
+        Entity.SESSIONS, batch.id, INTERVAL, {unit: batch.landings[unit].key for unit in batch.pending}, batch.rules,
+        batch.held.batch_id if batch.held else None, DAYS, shares=shares or {},
+    )  # fmt: skip
+    write_manifest(lake, manifest)
+    if mark:
+        write_markers(lake, manifest)
+    return Main(batch_id=batch.id)
+
+
+def test_the_same_landings_are_the_same_batch(lake: MemoryLake) -> None:
+    assert plan(lake) == plan(lake)
+    assert plan(lake).pending == tuple(layout.day_unit(day) for day in DAYS)
+
+
+def test_rules_content_and_what_main_holds_each_make_another_batch(lake: MemoryLake, tmp_path: Path) -> None:
+    first = plan(lake)
+    other_rules = plan(lake, rules="s" * 16)
+    main = publish(lake, first)
+    land(lake, DAY, "B", tmp_path, hour=1)
+    second = plan(lake, main)
+    main = publish(lake, second)
+    land(lake, DAY, f"{DAY} A", tmp_path, hour=2)
+    third = plan(lake, main)
+    assert len({first.id, other_rules.id, second.id, third.id}) == 4
+    assert third.landings[layout.day_unit(DAY)].digest == first.landings[layout.day_unit(DAY)].digest
+
+
+@pytest.mark.parametrize("mark", [True, False], ids=["marked", "killed before its markers"])
+def test_a_published_batch_leaves_nothing_new(lake: MemoryLake, *, mark: bool) -> None:
+    assert plan(lake, publish(lake, plan(lake), mark=mark)).is_published
+
+
+def test_only_what_main_lacks_is_pending(lake: MemoryLake, tmp_path: Path) -> None:
+    main = publish(lake, plan(lake))
+    land(lake, DAYS[1], "late sale", tmp_path, hour=1)
+    assert plan(lake, main).pending == (layout.day_unit(DAYS[1]),)
+    assert plan(lake, main, rules="s" * 16).pending == tuple(layout.day_unit(day) for day in DAYS)
+
+
+def test_a_day_that_shares_a_session_joins_when_its_partner_changes(lake: MemoryLake, tmp_path: Path) -> None:
+    elsewhere = date(2019, 12, 1)
+    main = publish(lake, plan(lake), shares={layout.day_unit(DAY): [elsewhere.isoformat()]})
+    assert not plan(lake, main).shared_days
+    land(lake, DAY, "moved back", tmp_path, hour=1)
+    assert plan(lake, main).shared_days == {elsewhere}
+
+
+def test_the_days_that_a_joining_day_shares_with_join_too(lake: MemoryLake) -> None:
+    chain = [DAYS[0], *(date(2019, 12, day) for day in (1, 2, 3))]
+    for day, partner in pairwise(chain):
+        lake.put_json(layout.published_key(Entity.SESSIONS, layout.day_unit(day)), {"shares": [partner.isoformat()]})
+    assert plan(lake).shared_days == set(chain[1:])
+
+
+def test_a_batch_begun_before_keeps_its_landings_and_days(lake: MemoryLake, tmp_path: Path) -> None:
+    batch = plan(lake)
+    assert as_begun(lake, batch) == batch
+    joined = date(2019, 12, 1)
+    land(lake, joined, "as it was", tmp_path)
+    landing = Landings(lake, Entity.SESSIONS).in_use(layout.day_unit(joined))
+    assert landing
+    manifest = Manifest(
+        Entity.SESSIONS, batch.id, INTERVAL,
+        {layout.day_unit(joined): landing.key, **{unit: receipt.key for unit, receipt in batch.landings.items()}},
+        RULES, None, (joined, *DAYS), (joined,),
+    )  # fmt: skip
+    write_manifest(lake, manifest)
+    land(lake, joined, "landed since", tmp_path, hour=1)
+    begun = as_begun(lake, batch)
+    assert begun.landings == {**batch.landings, layout.day_unit(joined): landing}
+    assert sorted(begun.pending) == sorted(manifest.landings)
+    assert begun.shared_days == {joined, *DAYS}
+
+
+def test_a_manifest_is_never_replaced_by_one_of_other_landings_or_days(lake: MemoryLake) -> None:
+    publish(lake, plan(lake))
+    (key,) = [key for key in lake.objects if key.startswith("batches/")]
+    manifest = Manifest.from_json(lake.get_json(key) or {})
+    kept = lake.objects[key]
+    unit = layout.day_unit(DAYS[0])
+    for other in (replace(manifest, days=DAYS[:1]), replace(manifest, landings={**manifest.landings, unit: "other"})):
+        with pytest.raises(RetriableError, match="meanwhile"):
+            write_manifest(lake, other)
+    assert lake.objects[key] == kept
+    write_manifest(lake, replace(manifest, released=("a",)))
+    assert lake.objects[key] != kept
+
+
+def test_what_was_not_landed_is_named_with_the_command(lake: MemoryLake) -> None:
+    with pytest.raises(DeftunesError, match=r"first: 2020-01-09.*extract sessions --start 2020-01-09 --end 2020-01-10"):
+        plan(lake, days=(*DAYS, date(2020, 1, 9)))
+    with pytest.raises(DeftunesError, match="deftunes extract songs"):
+        plan_batch(lake, Main(), Entity.SONGS, INTERVAL, (), RULES)
+
+
+def test_a_lost_manifest_is_said_not_guessed(lake: MemoryLake) -> None:
+    with pytest.raises(DeftunesError, match="expected the manifest of batch"):
+        plan(lake, Main(batch_id="f" * 16))
+
+
+def test_the_head_marker_comes_last(lake: MemoryLake) -> None:
+    batch = plan(lake)
+    publish(lake, batch)
+    manifest = Manifest.from_json(lake.get_json(layout.batch_key(Entity.SESSIONS, batch.id)) or {})
+    assert is_marked(lake, manifest)
+    assert list(lake.objects)[-1] == layout.published_key(Entity.SESSIONS, "head")
