@@ -29,3 +29,7 @@ class RetriableError(DeftunesError):
     """Nothing was changed and a later try can succeed: source away, lock or commit lost (exit code 75)."""
 
     exit_code: ClassVar[int] = 75
+
+
+class NotPreparedError(RetriableError):
+    """The stage before left nothing for this batch on today's `main`: it must run for it (again)."""

@@ -1,4 +1,4 @@
-"""Named places to die at, for the drills: one before and one after every commit boundary.
+"""Named crash points for the drills: one before and one after every commit boundary.
 
 A drill sets DEFTUNES_FAILPOINT to a name; the process then kills itself there with SIGKILL, as a power cut would.
 """
@@ -27,16 +27,17 @@ class Failpoint(StrEnum):
     MODEL_AFTER_BUILD = "model-after-build"
 
 
-_armed: Failpoint | None = None
+_armed: set[Failpoint] = set()  # one at most: a process dies once
 
 
 def arm(failpoint: Failpoint | None) -> None:
-    """Choose where to die; called once, by the edge."""
-    global _armed  # noqa: PLW0603 - one per process, as what it does is
-    _armed = failpoint
+    """Choose the crash point of this process; called once, by the edge."""
+    _armed.clear()
+    if failpoint:
+        _armed.add(failpoint)
 
 
-def reach(failpoint: Failpoint) -> None:
-    """Die here if this failpoint is armed."""
-    if failpoint is _armed:
+def crash_point(failpoint: Failpoint) -> None:
+    """Kill this process here if this failpoint is armed."""
+    if failpoint in _armed:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -16,6 +16,7 @@ BI_VIEWS = ("sales_per_artist_vw", "sales_per_country_vw", "user_activity_vw", "
 
 WAREHOUSE_PREFIX = "transform"  # below the lake: Iceberg's data and metadata
 RECEIPT = "receipt.json"
+_INSTANT = "%Y%m%dT%H%M%S.%fZ"
 SNAPSHOT = "snapshot"  # the one unit of an entity that is a snapshot
 
 
@@ -24,17 +25,17 @@ def day_unit(day: date) -> str:
     return day.isoformat()
 
 
-def unplaced_unit(day: date) -> str:
+def undated_unit(day: date) -> str:
     """The landing unit beside a day, for records that came with its request and whose time cannot be read."""
     return f"{day.isoformat()}~unplaced"
 
 
 def day_of_unit(unit: str) -> date:
-    """The UTC day that an events' unit belongs to (the day of the request for an unplaced one)."""
+    """The UTC day that an events' unit belongs to (the day of the request for an undated one)."""
     return date.fromisoformat(unit[:10])
 
 
-def is_placed(unit: str) -> bool:
+def is_dated(unit: str) -> bool:
     """Whether a unit of events is a day itself, not the records beside it."""
     return "~" not in unit
 
@@ -46,8 +47,13 @@ def landings_prefix(entity: Entity) -> str:
 
 def landing_key(entity: Entity, unit: str, extracted_at: datetime, sequence: int, digest: str) -> str:
     """The folder of one landing. Names sort by age, so the newest one that has a receipt is the one in use."""
-    instant = extracted_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    instant = extracted_at.astimezone(UTC).strftime(_INSTANT)
     return f"{landings_prefix(entity)}{unit}/{instant}-{sequence:04d}-{digest[:16]}"
+
+
+def instant_of_landing(folder: str) -> datetime:
+    """The `extracted_at` of the landing in a folder."""
+    return datetime.strptime(folder.rpartition("/")[2].split("-")[0], _INSTANT).replace(tzinfo=UTC)
 
 
 def batch_key(entity: Entity, batch_id: str) -> str:

@@ -1,6 +1,6 @@
 """The DQDL rulesets: one file per entity, the same text here and in AWS, thresholds as `${name}`.
 
-`transform` judges each row by the row rules; `quality` judges the batch by all of them.
+`transform` validates each row by the row rules; `quality` audits the batch by all of them.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ class Rule:
 
     @property
     def is_row_rule(self) -> bool:
-        """Whether it judges a row by itself."""
+        """Whether it validates a row by itself."""
         return self.kind in ROW_KINDS
 
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """The rules of one entity, thresholds filled in. Equal digests judge equally."""
+    """The rules of one entity, thresholds filled in. Equal digests validate equally."""
 
     entity: Entity
     rules: tuple[Rule, ...]
@@ -51,6 +51,15 @@ class Ruleset:
     def to_dqdl(self) -> str:
         """As DQDL text."""
         return "Rules = [" + ", ".join(rule.text for rule in self.rules) + "]"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutcome:
+    """One rule over one batch. `detail` says why it failed, with the figures."""
+
+    rule: str
+    passed: bool
+    detail: str
 
 
 def load_ruleset(entity: Entity, **thresholds: object) -> Ruleset:

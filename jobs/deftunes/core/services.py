@@ -1,10 +1,10 @@
-"""The parts of the platform that a laptop lacks. By itself, so that naming one imports nothing."""
+"""The services that a laptop lacks and the platform can embed. By itself, so that naming one imports nothing."""
 
 from enum import StrEnum
 
 
-class Part(StrEnum):
-    """A part that a laptop lacks. The order is the order of starting."""
+class Service(StrEnum):
+    """A service that can be embedded. The order is the order of starting."""
 
     AWS = "aws"
     POSTGRES = "postgres"

@@ -1,4 +1,4 @@
-"""Every setting of the platform, each with its default; the only reader of the environment.
+"""Every setting of the resources, each with its default; the only reader of the environment.
 
 A part whose address is unset is embedded: `deftunes.embedded` starts it and fills the address in.
 """

@@ -1,26 +1,16 @@
-"""Silver's tables as data: columns, types, keys, partitions. Spark creates them; load and dbt are held against them.
+"""Silver's tables as data: columns, partitions, properties. Spark creates them; load and dbt are held against them.
 
-Types are Iceberg's as Spark SQL writes them; `timestamp` is Iceberg's timestamptz (UTC).
+Those of entities follow from their declarations; the two others are the platform's own.
 """
 
 from dataclasses import dataclass
 
 from deftunes.core import layout
-from deftunes.core.entities import Entity
+from deftunes.core.entities import Column, Entity
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column; a key column is never NULL."""
-
-    name: str
-    type: str
-    comment: str
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
+class SilverTable:
     """One silver table. `grain` says what a row is."""
 
     name: str
@@ -42,7 +32,7 @@ _COMMON = (
     ("write.metadata.delete-after-commit.enabled", "true"),
     ("write.metadata.previous-versions-max", "20"),
 )
-# A commit that lost a race must be judged again against what won, never replayed on top of it.
+# A commit that lost a race must be decided again against what won, never replayed on top of it.
 _STRICT = (*_COMMON, ("commit.retry.num-retries", "0"))
 
 _PROVENANCE = (
@@ -50,76 +40,7 @@ _PROVENANCE = (
     Column("batch_id", "string", "batch that wrote this row", required=True),
 )
 
-SONGS = Table(
-    Entity.SONGS,
-    "one row per track_id",
-    (
-        Column("track_id", "string", "track, TR + 16", required=True),
-        Column("title", "string", "title as the catalogue has it"),
-        Column("song_id", "string", "MSD song, SO + 16; several tracks may share one"),
-        Column("release", "string", "album"),
-        Column("artist_id", "string", "artist, AR + 16"),
-        Column("artist_mbid", "string", "MusicBrainz id, often unknown"),
-        Column("artist_name", "string", "artist's name on this track"),
-        Column("duration", "double", "seconds"),
-        Column("artist_familiarity", "double", "0 to 1"),
-        Column("artist_hotttnesss", "double", "0 to a little above 1"),
-        Column("year", "int", "0 = unknown"),
-        Column("track_7digitalid", "bigint", "7digital's id"),
-        Column("shs_perf", "bigint", "SecondHandSongs performance, -1 = none"),
-        Column("shs_work", "bigint", "SecondHandSongs work, 0 = none"),
-        Column("is_deleted", "boolean", "the source no longer holds this track"),
-        *_PROVENANCE,
-    ),
-    # A daily change touches few rows of a large table: merge-on-read writes those and their delete files, no more.
-    properties=(*_COMMON, ("write.merge.mode", "merge-on-read"), ("write.delete.mode", "merge-on-read")),
-)
-
-USERS = Table(
-    Entity.USERS,
-    "one row per version of a user (user_id, effective_from)",
-    (
-        Column("user_id", "string", "user, uuid as text", required=True),
-        Column(
-            "effective_from", "timestamp", "extracted_at of the landing that first showed this version", required=True
-        ),
-        Column("user_name", "string", "first name"),
-        Column("user_lastname", "string", "last name"),
-        Column("latitude", "decimal(11,8)", "degrees"),
-        Column("longitude", "decimal(11,8)", "degrees"),
-        Column("place_name", "string", "place"),
-        Column("country_code", "string", "ISO 3166-1 alpha-2"),
-        Column("timezone", "string", "IANA name"),
-        Column("user_since", "timestamp", "registration"),
-        *_PROVENANCE,
-    ),
-    properties=_COMMON,
-)
-
-SESSIONS = Table(
-    Entity.SESSIONS,
-    "one row per item of a session (session_id, item_number)",
-    (
-        Column("session_id", "string", "session, uuid as text", required=True),
-        Column("item_number", "int", "place in the session as sent, from 1", required=True),
-        Column("user_id", "string", "buyer", required=True),
-        Column("track_id", "string", "track sold (the API calls it song_id)"),
-        Column("song_name", "string", "title at the sale"),
-        Column("artist_id", "string", "artist at the sale"),
-        Column("artist_name", "string", "artist's name at the sale"),
-        Column("price", "decimal(12,2)", "price in `currency`"),
-        Column("currency", "string", "ISO 4217"),
-        Column("liked", "boolean", "the buyer liked the track; may change later"),
-        Column("liked_since", "timestamp", "since when"),
-        Column("user_agent", "string", "client"),
-        Column("session_start_time", "timestamp", "start of the session, UTC", required=True),
-        *_PROVENANCE,
-    ),
-    partitioned_by=("days(session_start_time)",),
-    properties=(*_COMMON, ("write.distribution-mode", "hash")),
-)
-
-QUARANTINE = Table(
+QUARANTINE = SilverTable(
     layout.QUARANTINE,
     "one row per rejected record (entity, record_sha256)",
     (
@@ -136,7 +57,7 @@ QUARANTINE = Table(
     properties=_STRICT,
 )
 
-QUALITY_RESULTS = Table(
+QUALITY_RESULTS = SilverTable(
     layout.QUALITY_RESULTS,
     "one row per rule and batch",
     (
@@ -154,10 +75,22 @@ QUALITY_RESULTS = Table(
     properties=_STRICT,
 )
 
-TABLES = {table.name: table for table in (SONGS, USERS, SESSIONS, QUARANTINE, QUALITY_RESULTS)}
+
+def _table_of(entity: Entity) -> SilverTable:
+    declared = entity.declaration
+    return SilverTable(
+        entity,
+        declared.grain,
+        (*declared.columns, *_PROVENANCE),
+        declared.partitioned_by,
+        (*_COMMON, *declared.properties),
+    )
 
 
-def create_statement(table: Table, catalog: str) -> str:
+TABLES: dict[str, SilverTable] = {table.name: table for table in (*map(_table_of, Entity), QUARANTINE, QUALITY_RESULTS)}
+
+
+def create_statement(table: SilverTable, catalog: str) -> str:
     """The statement that creates `table` if it is missing."""
     columns = ", ".join(
         f'{column.name} {column.type}{" NOT NULL" * column.required} COMMENT "{column.comment}"'
