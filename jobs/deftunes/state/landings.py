@@ -18,7 +18,7 @@ from typing import Self
 from deftunes.adapters.lake import JsonObject, Lake
 from deftunes.core import layout
 from deftunes.core.entities import Entity
-from deftunes.core.failpoints import Failpoint, reach
+from deftunes.core.failpoints import Failpoint, crash_point
 from deftunes.core.interval import Interval
 
 
@@ -150,13 +150,13 @@ class Landings:
             part = Part(f"{folder}/{path.name}", rows, path.stat().st_size, _sha256(path))
             self._lake.upload(part.key, path)
             parts.append(part)
-        reach(Failpoint.LANDING_BEFORE_RECEIPT)
+        crash_point(Failpoint.LANDING_BEFORE_RECEIPT)
         receipt = Receipt(
             self.entity, draft.unit, interval, draft.extracted_at, sequence, draft.digest, draft.rows,
             tuple(parts), draft.requests, draft.source,
         )  # fmt: skip
         self._lake.put_json(f"{folder}/{layout.RECEIPT}", receipt.to_json())
-        reach(Failpoint.LANDING_AFTER_RECEIPT)
+        crash_point(Failpoint.LANDING_AFTER_RECEIPT)
         return Committed(receipt, new=True, newer=current if current and current.key > receipt.key else None)
 
     def _newest(self, keys: Iterable[str]) -> dict[str, Receipt]:

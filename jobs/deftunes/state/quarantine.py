@@ -11,21 +11,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, EqualTo, In, IsNull, Or
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from deftunes.adapters.catalog import silver_table
 from deftunes.core import layout
 from deftunes.core.entities import Entity
-from deftunes.core.errors import RetriableError
+from deftunes.state.commits import commit_retrying
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
 _CHUNK = 20_000
-_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +52,11 @@ def release(catalog: "Catalog", entity: Entity, digests: Sequence[str]) -> None:
         return
     matching = And(EqualTo(term="entity", value=entity.value), In(term="record_sha256", literals=digests))
 
-    def remove(table: "Table") -> int:
-        if not table.scan(row_filter=matching, selected_fields=("record_sha256",)).to_arrow().num_rows:
-            return 0
-        table.delete(matching)
-        return len(digests)
+    def remove(table: "Table") -> None:
+        if table.scan(row_filter=matching, selected_fields=("record_sha256",)).to_arrow().num_rows:
+            table.delete(matching)
 
-    _retried(catalog, remove)
+    commit_retrying(catalog, layout.QUARANTINE, remove)
 
 
 def listed(
@@ -95,7 +91,7 @@ def _add_chunk(catalog: "Catalog", chunk: list[Rejected]) -> int:
             table.append(_to_arrow(table, new))
         return len(new)
 
-    return _retried(catalog, append)
+    return commit_retrying(catalog, layout.QUARANTINE, append)
 
 
 def _where(rows: Iterable[Rejected]) -> BooleanExpression:
@@ -116,16 +112,3 @@ def _to_arrow(table: "Table", rows: list[Rejected]) -> pa.Table:
         for name in ("record_sha256", "batch_id", "reasons", "record", "source", "day", "ingested_at")
     }
     return pa.table({"entity": [row.entity.value for row in rows], **columns}, schema=schema)
-
-
-def _retried(catalog: "Catalog", change: Any) -> int:
-    for _ in range(_TRIES):
-        table = silver_table(catalog, layout.QUARANTINE)
-        assert table is not None
-        try:
-            return int(change(table))
-        except CommitFailedException:
-            continue
-    raise RetriableError(
-        "quarantine was changed by other runs again and again; nothing was lost, run the command again"
-    )
