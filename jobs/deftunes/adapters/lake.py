@@ -44,7 +44,7 @@ class Lake:
 
     def put(self, key: str, body: bytes) -> None:
         """Write a small object, replacing what is there."""
-        with _Translated(self.uri(key)):
+        with _TranslateErrors(self.uri(key)):
             self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body)
 
     def put_json(self, key: str, value: JsonObject) -> None:
@@ -53,13 +53,13 @@ class Lake:
 
     def upload(self, key: str, path: Path) -> None:
         """Write a file of any size, in parts where it is large."""
-        with _Translated(self.uri(key)):
+        with _TranslateErrors(self.uri(key)):
             self._client.upload_file(str(path), self.bucket, self.prefix + key)
 
     def get(self, key: str) -> bytes | None:
         """A small object, or None if there is none."""
         try:
-            with _Translated(self.uri(key)):
+            with _TranslateErrors(self.uri(key)):
                 return self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"].read()
         except _MissingError:
             return None
@@ -71,13 +71,13 @@ class Lake:
 
     def open(self, key: str) -> io.BufferedIOBase:
         """The body of an object as a stream."""
-        with _Translated(self.uri(key)):
+        with _TranslateErrors(self.uri(key)):
             return self._client.get_object(Bucket=self.bucket, Key=self.prefix + key)["Body"]  # type: ignore[return-value]
 
     def keys(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
         """Keys below `prefix`, in order, from the first one greater than `after`. Lists lazily, page by page."""
         start = {"StartAfter": self.prefix + after} if after else {}
-        with _Translated(self.uri(prefix)):
+        with _TranslateErrors(self.uri(prefix)):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket,
                 Prefix=self.prefix + prefix,
@@ -119,7 +119,7 @@ class _MissingError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Translated:
+class _TranslateErrors:
     """Turn the SDK's errors into ours: missing, refused for good, or worth another try."""
 
     what: str

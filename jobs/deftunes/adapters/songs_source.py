@@ -7,7 +7,6 @@ table. The table has no change column; `xmin`, the transaction that wrote a row,
 
 ADBC is used below its DB-API layer, which would import pandas or polars where they are installed.
 """
-# ruff: noqa: S608 - statements are made of the constants below and of integers
 
 import contextlib
 import os
@@ -52,8 +51,8 @@ COLUMNS = {
 # Columns whose values repeat; a dictionary of the others is built for nothing.
 _REPEATING = ["release", "artist_id", "artist_mbid", "artist_name", "year", "shs_perf", "shs_work"]
 _BATCHES_AHEAD = 2
-# SQLSTATE classes that a later try can pass: connection, transaction, resources, locks, the operator, the system.
-_PASSING = ("08", "40", "53", "55", "57", "58")
+# SQLSTATE classes of transient errors: connection, transaction, resources, locks, the operator, the system.
+_TRANSIENT = ("08", "40", "53", "55", "57", "58")
 # What libpq says without a SQLSTATE when trying again is of no use.
 _REFUSALS = (
     "authentication failed",
@@ -96,7 +95,7 @@ class SongsSource:
 
         """
         with contextlib.ExitStack() as opened:
-            with _translated():
+            with _translate_errors():
                 database = opened.enter_context(adbc_driver_postgresql.connect(self.dsn))
                 connection = opened.enter_context(adbc_driver_manager.AdbcConnection(database))
                 for statement in (
@@ -189,7 +188,7 @@ class SongsSnapshot:
 
     def _write(self, sql: str, path: Path, change: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None) -> int:
         rows = 0
-        with _translated(), _query(self._connection, sql) as reader, contextlib.ExitStack() as opened:
+        with _translate_errors(), _query(self._connection, sql) as reader, contextlib.ExitStack() as opened:
             schema = pa.schema([field for field in reader.schema if field.name in COLUMNS])
             repeating = [name for name in _REPEATING if name in schema.names]
             writer = opened.enter_context(
@@ -201,7 +200,7 @@ class SongsSnapshot:
                 rows += batch.num_rows
                 writer.write_batch(change(batch) if change else batch)
 
-            _pour(reader, write)
+            write_in_background(reader, write)
         return rows
 
     def _server(self) -> str:
@@ -245,7 +244,7 @@ class SongsSnapshot:
         return row
 
     def _rows(self, sql: str) -> list[dict[str, Any]]:
-        with _translated(), _query(self._connection, sql) as reader:
+        with _translate_errors(), _query(self._connection, sql) as reader:
             rows: list[dict[str, Any]] = reader.read_all().to_pylist()
         return rows
 
@@ -270,7 +269,7 @@ def _query(connection: adbc_driver_manager.AdbcConnection, sql: str) -> Iterator
             yield reader
 
 
-def _pour(reader: pa.RecordBatchReader, write: Callable[[pa.RecordBatch], None]) -> None:
+def write_in_background(reader: pa.RecordBatchReader, write: Callable[[pa.RecordBatch], None]) -> None:
     """Read here, write in another thread: both leave the interpreter while they work."""
     batches: queue.Queue[pa.RecordBatch | None] = queue.Queue(_BATCHES_AHEAD)
 
@@ -297,20 +296,20 @@ def _pour(reader: pa.RecordBatchReader, write: Callable[[pa.RecordBatch], None])
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Turn the driver's errors into ours. Its messages may hold a piece of the DSN: only known parts are shown."""
     try:
         yield
     except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
-        raise _ours(error) from error
+        raise translate_error(error) from error
 
 
-def _ours(error: Exception) -> DeftunesError | RetriableError:
+def translate_error(error: Exception) -> DeftunesError | RetriableError:
     state = getattr(error, "sqlstate", None)
     text = str(error)
     if isinstance(error, OSError) and error.errno is not None:
         return DeftunesError(f"{TABLE}: expected room for a Parquet file, got {os.strerror(error.errno)}")
-    if state is not None and not state.startswith(_PASSING):
+    if state is not None and not state.startswith(_TRANSIENT):
         detail = text.partition("ERROR:")[2].partition("\n")[0].strip()
         return DeftunesError(
             f"{TABLE}: expected PostgreSQL to read it, got {detail or 'a refusal'} (SQLSTATE {state}). "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CATALOG = "lakehouse"
 # How the JVM's clients of S3 and Glue say that nobody answered.
-_AWAY = (
+_UNREACHABLE = (
     "Unable to execute HTTP request",
     "ConnectException",
     "SocketException",
@@ -31,7 +31,7 @@ _AWAY = (
     "Status Code: 5",
 )
 # How Iceberg says that another commit came first, however deep in what wraps it.
-_LOST = (
+_COMMIT_LOST = (
     "CommitFailedException",
     "Missing required files to delete",
     "Cannot commit, found new delete",
@@ -39,6 +39,11 @@ _LOST = (
     "Found new conflicting",
 )
 _LOG4J = Path(__file__).with_name("log4j2.properties")
+
+
+def spark_name(table: str) -> str:
+    """A silver table's name in Spark SQL."""
+    return f"{CATALOG}.{layout.DATABASE}.{table}"
 
 
 def open_spark(settings: "Settings", jars: Sequence[Path], java_home: Path | None) -> SparkSession:
@@ -57,7 +62,7 @@ def open_spark(settings: "Settings", jars: Sequence[Path], java_home: Path | Non
 
 @contextmanager
 def spark_failures(settings: "Settings") -> Iterator[None]:
-    """Say in one sentence what Spark says in a hundred lines.
+    """Translate Spark's errors: one sentence for what it says in a hundred lines.
 
     Raises:
         DeftunesError: Spark refused or failed; names the cause, and the memory setting where the JVM ran out of it.
@@ -66,14 +71,14 @@ def spark_failures(settings: "Settings") -> Iterator[None]:
     try:
         yield
     except (Py4JError, PySparkException, ConnectionError) as error:
-        told = str(error)
-        if isinstance(error, Py4JNetworkError | ConnectionError) or "OutOfMemoryError" in told:
+        message = str(error)
+        if isinstance(error, Py4JNetworkError | ConnectionError) or "OutOfMemoryError" in message:
             raise DeftunesError(
                 "Spark's JVM ended, most likely for want of memory: DEFTUNES_SPARK_MEMORY is "
                 f"{settings.spark_memory}. Nothing was published; run it again with more of it, or a shorter "
                 "interval: deftunes backfill cuts a long one"
             ) from error
-        away = next((line for line in told.splitlines() if any(words in line for words in _AWAY)), None)
+        away = next((line for line in message.splitlines() if any(words in line for words in _UNREACHABLE)), None)
         if away:
             raise RetriableError(
                 f"AWS did not answer Spark: {away.strip()[:500]}. Nothing was published; run the command again"
@@ -88,7 +93,7 @@ def spark_failures(settings: "Settings") -> Iterator[None]:
 
 def is_lost_commit(error: Exception) -> bool:
     """Whether Iceberg refused a commit because another one came first."""
-    return any(words in str(error) for words in _LOST)
+    return any(words in str(error) for words in _COMMIT_LOST)
 
 
 def _cause(error: Exception) -> str:

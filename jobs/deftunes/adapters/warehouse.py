@@ -25,14 +25,14 @@ class Dialect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """What a query returned."""
 
     columns: tuple[str, ...]
     rows: list[Row]
 
 
-class Session(Protocol):
+class WarehouseConnection(Protocol):
     """A connection under the lock. Statements run inside `transaction()` and nowhere else."""
 
     dialect: ClassVar[Dialect]
@@ -59,7 +59,7 @@ class Warehouse(Protocol):
 
     dialect: ClassVar[Dialect]
 
-    def query(self, sql: str) -> Answer:
+    def query(self, sql: str) -> QueryResult:
         """Ask one question: one statement, in a transaction that can write nothing.
 
         Raises:
@@ -68,7 +68,7 @@ class Warehouse(Protocol):
         """
         ...
 
-    def hold(self, *, exclusive: bool) -> AbstractContextManager[Session]:
+    def hold(self, *, exclusive: bool) -> AbstractContextManager[WarehouseConnection]:
         """Wait for the warehouse lock and hold it.
 
         Raises:

@@ -9,9 +9,9 @@ def open_warehouse(dsn: str, *, lock_timeout: float = 30.0) -> Warehouse:
     Nothing is connected yet. `lock_timeout` is in seconds.
     """
     if dsn.startswith("redshift://"):
-        from deftunes.adapters.warehouse_redshift import RedshiftWarehouse  # noqa: PLC0415 - see above
+        from deftunes.adapters.warehouse_redshift import RedshiftWarehouse
 
         return RedshiftWarehouse(dsn, lock_timeout)
-    from deftunes.adapters.warehouse_postgres import PostgresWarehouse  # noqa: PLC0415 - see above
+    from deftunes.adapters.warehouse_postgres import PostgresWarehouse
 
     return PostgresWarehouse(dsn, lock_timeout)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import psycopg2
 from psycopg2 import errors
 
-from deftunes.adapters.warehouse import Answer, Dialect, Row, Session
+from deftunes.adapters.warehouse import Dialect, QueryResult, Row, WarehouseConnection
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class PostgresWarehouse:
         self._dsn = dsn
         self._lock_timeout = lock_timeout
 
-    def query(self, sql: str) -> Answer:
+    def query(self, sql: str) -> QueryResult:
         """Ask one question; see the protocol."""
-        with closing(self._connect()) as connection, _translated("the query"):
+        with closing(self._connect()) as connection, _translate_errors("the query"):
             connection.set_session(readonly=True)
             question, opened, answer = _ASK
             with connection.cursor() as cursor:
@@ -74,15 +74,15 @@ class PostgresWarehouse:
                         f"{error.diag.message_primary}. A query cannot write; run several one by one"
                     ) from error
                 cursor.execute(answer)
-                return Answer(tuple(column.name for column in cursor.description or ()), cursor.fetchall())
+                return QueryResult(tuple(column.name for column in cursor.description or ()), cursor.fetchall())
 
     @contextmanager
-    def hold(self, *, exclusive: bool) -> Iterator[Session]:
+    def hold(self, *, exclusive: bool) -> Iterator[WarehouseConnection]:
         """Wait for the lock and hold it; see the protocol."""
         with closing(self._connect()) as connection:
             connection.autocommit = True
             self._lock(connection, exclusive=exclusive)
-            yield _PostgresSession(connection)
+            yield _PostgresConnection(connection)
 
     def dbt_environment(self) -> dict[str, str]:
         """What dbt and its driver read; see the protocol."""
@@ -120,7 +120,7 @@ class PostgresWarehouse:
 
     def _lock(self, connection: "Connection", *, exclusive: bool) -> None:
         function = "pg_advisory_lock" if exclusive else "pg_advisory_lock_shared"
-        with _translated("the warehouse lock"), connection.cursor() as cursor:
+        with _translate_errors("the warehouse lock"), connection.cursor() as cursor:
             cursor.execute(
                 "select set_config('lock_timeout', %s, false)", (f"{max(1, int(self._lock_timeout * 1000))}",)
             )
@@ -134,7 +134,7 @@ class PostgresWarehouse:
             cursor.execute("reset lock_timeout")
 
 
-class _PostgresSession:
+class _PostgresConnection:
     dialect: ClassVar[Dialect] = Dialect.POSTGRES
 
     def __init__(self, connection: "Connection") -> None:
@@ -146,7 +146,7 @@ class _PostgresSession:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         # The lock lives on this very connection: while statements run here, it is held.
-        with _translated("the transaction"):
+        with _translate_errors("the transaction"):
             self._connection.autocommit = False
             try:
                 yield
@@ -167,21 +167,21 @@ class _PostgresSession:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translate_errors(what: str) -> Iterator[None]:
     """Turn the driver's errors into ours: refused for good, or worth another try."""
     try:
         yield
     except (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable) as error:
-        raise RetriableError(f"the warehouse gave {what} up: {_told(error)}. Run the command again") from error
+        raise RetriableError(f"the warehouse gave {what} up: {describe_error(error)}. Run the command again") from error
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         raise RetriableError(
-            f"the warehouse broke off {what}: {_told(error)}. Nothing of it was kept; run the command again"
+            f"the warehouse broke off {what}: {describe_error(error)}. Nothing of it was kept; run the command again"
         ) from error
     except psycopg2.Error as error:
-        raise DeftunesError(f"the warehouse refused {what}: {_told(error)}") from error
+        raise DeftunesError(f"the warehouse refused {what}: {describe_error(error)}") from error
 
 
-def _told(error: psycopg2.Error) -> str:
+def describe_error(error: psycopg2.Error) -> str:
     """What happened and where, without the rows: DETAIL and CONTEXT quote them, and a row may be a person."""
     diag = error.diag
     if diag.message_primary is None:  # the driver's own words: no server answered

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import redshift_connector
 from redshift_connector.error import Error, InterfaceError, OperationalError
 
-from deftunes.adapters.warehouse import Answer, Dialect, Row, Session
+from deftunes.adapters.warehouse import Dialect, QueryResult, Row, WarehouseConnection
 from deftunes.core import layout
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
@@ -52,25 +52,25 @@ class RedshiftWarehouse:
         }
         self._lock_timeout = lock_timeout
 
-    def query(self, sql: str) -> Answer:
+    def query(self, sql: str) -> QueryResult:
         """Ask one question; see the protocol."""
-        with closing(self._connect()) as connection, _translated("the query"):
+        with closing(self._connect()) as connection, _translate_errors("the query"):
             connection.autocommit = True  # or the driver begins a transaction of its own, one that can write
             cursor = connection.cursor()
             cursor.execute("begin read only")
             cursor.execute(sql.strip().rstrip(";"))
             if cursor.description is None:
-                return Answer((), [])
-            return Answer(
+                return QueryResult((), [])
+            return QueryResult(
                 tuple(str(column[0]) for column in cursor.description), [tuple(row) for row in cursor.fetchall()]
             )
 
     @contextmanager
-    def hold(self, *, exclusive: bool) -> Iterator[Session]:  # noqa: ARG002 - every lock is exclusive here
+    def hold(self, *, exclusive: bool) -> Iterator[WarehouseConnection]:  # noqa: ARG002 - every lock is exclusive here
         """Wait for the lock and hold it; see the protocol."""
         with closing(self._connect()) as holder, closing(self._connect()) as worker:
             self._lock(holder)
-            yield _RedshiftSession(holder, worker)
+            yield _RedshiftConnection(holder, worker)
 
     def dbt_environment(self) -> dict[str, str]:
         """What dbt and its driver read; see the protocol."""
@@ -96,7 +96,7 @@ class RedshiftWarehouse:
 
     def _lock(self, holder: "Connection") -> None:
         cursor = holder.cursor()
-        with _translated("the warehouse lock"):
+        with _translate_errors("the warehouse lock"):
             cursor.execute(f"create schema if not exists {layout.CONTROL_SCHEMA}")
             cursor.execute(f"create table if not exists {_LOCK_TABLE} (held boolean)")
             holder.commit()
@@ -114,7 +114,7 @@ class RedshiftWarehouse:
             cursor.execute("set statement_timeout to 0")
 
 
-class _RedshiftSession:
+class _RedshiftConnection:
     dialect: ClassVar[Dialect] = Dialect.REDSHIFT
 
     def __init__(self, holder: "Connection", worker: "Connection") -> None:
@@ -126,7 +126,7 @@ class _RedshiftSession:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _translated("the transaction"):
+        with _translate_errors("the transaction"):
             self._holder.cursor().execute("select 1")  # fails once the connection, and with it the lock, is gone
             try:
                 yield
@@ -145,7 +145,7 @@ class _RedshiftSession:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translate_errors(what: str) -> Iterator[None]:
     """Turn the driver's errors into ours: refused for good, or worth another try."""
     try:
         yield
