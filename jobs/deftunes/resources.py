@@ -1,7 +1,7 @@
-"""The platform as one process sees it: adapters built from the settings when a stage first needs them.
+"""What one process works with: adapters, built from the settings when a stage first needs them.
 
-This is the wiring between the edge and the stages; it decides nothing. Heavy libraries are imported by the properties
-that need them, so that `deftunes --help` and `query` stay quick and an image needs only what its stage imports.
+This is the wiring below the stages; it decides nothing. Heavy libraries are imported by the properties that need them,
+so that `deftunes --help` and `query` stay quick and an image needs only what its stage imports.
 """
 
 from functools import cached_property
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from deftunes.adapters.songs_source import SongsSource
     from deftunes.adapters.warehouse import Warehouse
     from deftunes.core.settings import Settings
+    from deftunes.state.manifest import Manifest
 
 T = TypeVar("T")
 
 
-class Platform:
+class Resources:
     """Adapters over resolved settings: every address is filled in."""
 
     def __init__(self, settings: "Settings") -> None:
@@ -35,7 +36,7 @@ class Platform:
     @cached_property
     def lake(self) -> "Lake":
         """The lake."""
-        from deftunes.adapters.lake import open_lake  # noqa: PLC0415
+        from deftunes.adapters.lake import open_lake
 
         _expect(self.settings.lake, "DEFTUNES_LAKE")
         return open_lake(self.settings)
@@ -43,14 +44,14 @@ class Platform:
     @cached_property
     def catalog(self) -> "Catalog":
         """Silver's catalog."""
-        from deftunes.adapters.catalog import open_catalog  # noqa: PLC0415
+        from deftunes.adapters.catalog import open_catalog
 
         return open_catalog(self.settings)
 
     @cached_property
     def warehouse(self) -> "Warehouse":
         """The warehouse; connected when it is asked."""
-        from deftunes.adapters.warehouse_drivers import open_warehouse  # noqa: PLC0415
+        from deftunes.adapters.warehouse_drivers import open_warehouse
 
         dsn = _expect(self.settings.warehouse_dsn, "DEFTUNES_WAREHOUSE_DSN")
         return open_warehouse(dsn.get_secret_value(), lock_timeout=self.settings.lock_timeout)
@@ -59,10 +60,10 @@ class Platform:
     def spark(self) -> "SparkSession":
         """The one Spark session of this process; the first use starts a JVM."""
         _expect(self.settings.lake, "DEFTUNES_LAKE")
-        from deftunes.adapters.deequ import preload  # noqa: PLC0415
-        from deftunes.adapters.jars import classpath  # noqa: PLC0415
-        from deftunes.adapters.java import java_home  # noqa: PLC0415
-        from deftunes.adapters.spark import open_spark  # noqa: PLC0415
+        from deftunes.adapters.deequ import preload
+        from deftunes.adapters.jars import classpath
+        from deftunes.adapters.java import java_home
+        from deftunes.adapters.spark import open_spark
 
         # Our side has nothing to do while the JVM starts, so it does its own slow import.
         Thread(target=preload, daemon=True).start()
@@ -73,7 +74,7 @@ class Platform:
     @cached_property
     def api(self) -> "PurchaseApi":
         """The Purchase API."""
-        from deftunes.adapters.http import PurchaseApi  # noqa: PLC0415
+        from deftunes.adapters.http import PurchaseApi
 
         settings = self.settings
         url = _expect(settings.api_url, "DEFTUNES_API_URL")
@@ -83,13 +84,20 @@ class Platform:
     @cached_property
     def songs_source(self) -> "SongsSource":
         """The catalogue's PostgreSQL."""
-        from deftunes.adapters.songs_source import SongsSource  # noqa: PLC0415
+        from deftunes.adapters.songs_source import SongsSource
 
         return SongsSource(_expect(self.settings.songs_dsn, "DEFTUNES_SONGS_DSN").get_secret_value())
 
     def landings(self, entity: Entity) -> Landings:
         """The landings of an entity."""
         return Landings(self.lake, entity)
+
+    def published_manifest(self, entity: Entity) -> "Manifest | None":
+        """The manifest of the newest batch that `main` holds."""
+        from deftunes.adapters.catalog import Refs, silver_table
+        from deftunes.state.manifest import published_manifest
+
+        return published_manifest(self.lake, Refs(silver_table(self.catalog, entity)), entity)
 
     def rules(self, entity: Entity) -> Ruleset:
         """The rules of an entity with today's thresholds."""

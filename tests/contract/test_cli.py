@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from deftunes import extract
 from deftunes.cli.app import app, main
 from deftunes.core.entities import Entity
-from deftunes.pipeline import PipelineName, Stage
+from deftunes.core.stages import PipelineName, Stage
 from support.commands import UsageError, commands, parse
 
 HEAVY = {

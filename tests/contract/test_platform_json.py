@@ -16,7 +16,7 @@ from deftunes.cli.glue import command_of
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.settings import Settings, described
-from deftunes.pipeline import PipelineName, Stage
+from deftunes.core.stages import PipelineName, Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM: dict[str, Any] = json.loads((ROOT / "platform.json").read_text("utf-8"))

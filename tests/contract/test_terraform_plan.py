@@ -210,7 +210,7 @@ def test_the_warehouses_schemas_are_those_of_platform_json(plan: Plan) -> None:
 
 
 def test_metrics_are_counted_from_fields_that_stages_print(plan: Plan) -> None:
-    from deftunes.pipeline import Stage
+    from deftunes.core.stages import Stage
 
     # Read, not imported: importing it takes Spark's time.
     source = ast.parse((ROOT / "jobs/deftunes/transform/stage.py").read_text("utf-8"))

@@ -16,8 +16,8 @@ from deftunes.adapters.warehouse_drivers import open_warehouse
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import RefusedError
+from deftunes.core.stages import PipelineName, Stage
 from deftunes.operations.replay import replays
-from deftunes.pipeline import PipelineName, Stage
 from deftunes.publish.stage import Published
 from support.pipeline import DAY, OPENING, Rig, assert_true, new_rig
 from support.simulator import Simulator, running_simulator
@@ -143,7 +143,7 @@ def test_all_that_is_bad_at_once(stack: "Stack", spark: "SparkSession") -> None:
 
 
 def _is_held_back(rig: Rig) -> None:
-    """By the default share: main is as it was, and the message says what to do. Judged again each time."""
+    """By the default share: main is as it was, and the message says what to do. ParsedRow again each time."""
     before = {entity: rig.silver(entity) for entity in Entity}, rig.gold()
     for entity in Entity:
         rig.stage(Stage.EXTRACT, entity, DAYS)
@@ -221,13 +221,13 @@ def _is_judged_again(rig: Rig) -> None:
     """With a higher price allowed, what was too dear for the old rule and nothing else comes out and into gold."""
     before, sold = rig.quarantine(), rig.revenue()
     dear = rig.using(max_price=Decimal(3), max_rejected=1.0)
-    with dear.platform() as platform:
-        stages = [outcome.stage for _, outcomes in replays(platform, Entity.SESSIONS) for outcome in outcomes]
+    with dear.resources() as resources:
+        stages = [outcome.stage for _, outcomes in replays(resources, Entity.SESSIONS) for outcome in outcomes]
     assert Stage.MODEL in stages
     released = [row for row in before if row not in rig.quarantine()]
     assert [json.loads(row["record"])["item"]["price"] for row in released] == [2.01]
     assert [row for row in rig.quarantine() if row not in before] == []
     assert rig.revenue()["USD"] == sold["USD"] + Decimal("2.01")
-    with dear.platform() as platform:
-        again = [outcome for _, outcomes in replays(platform, Entity.SESSIONS) for outcome in outcomes]
+    with dear.resources() as resources:
+        again = [outcome for _, outcomes in replays(resources, Entity.SESSIONS) for outcome in outcomes]
     assert Stage.TRANSFORM not in {outcome.stage for outcome in again}

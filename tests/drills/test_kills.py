@@ -13,8 +13,9 @@ from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
 from deftunes.core.failpoints import Failpoint
-from deftunes.core.services import Part
-from deftunes.pipeline import PipelineName, Stage, run_pipeline
+from deftunes.core.services import Service
+from deftunes.core.stages import PipelineName, Stage
+from deftunes.pipeline import run_pipeline
 from support.gold import Gold
 from support.pipeline import Kept, Rig, assert_same, interval, new_rig
 from support.simulator import running_simulator
@@ -46,11 +47,11 @@ DEATHS: dict[Failpoint, tuple[Stage, tuple[Entity | None, ...]]] = {
 
 
 # A server dies when this stage has ended, and the run with it; the next run goes on until the next death.
-SERVERS: tuple[tuple[Part, Stage, Entity], ...] = (
-    (Part.AWS, Stage.EXTRACT, Entity.SESSIONS),
-    (Part.AWS, Stage.TRANSFORM, Entity.SONGS),
-    (Part.AWS, Stage.PUBLISH, Entity.USERS),
-    (Part.POSTGRES, Stage.LOAD, Entity.USERS),
+SERVERS: tuple[tuple[Service, Stage, Entity], ...] = (
+    (Service.AWS, Stage.EXTRACT, Entity.SESSIONS),
+    (Service.AWS, Stage.TRANSFORM, Entity.SONGS),
+    (Service.AWS, Stage.PUBLISH, Entity.USERS),
+    (Service.POSTGRES, Stage.LOAD, Entity.USERS),
 )
 
 
@@ -141,19 +142,19 @@ def test_after_a_kill_everywhere_the_end_is_the_same(story: Story, died: dict[Fa
 def test_after_a_kill_of_each_server_the_end_is_the_same(story: Story) -> None:
     story.rig.go_back(story.before)
     for part, stage, entity in SERVERS:
-        with story.rig.platform() as platform, pytest.raises(DeftunesError) as failed:  # noqa: PT012 - a run is lazy
-            for outcome in run_pipeline(platform, PipelineName.ALL, interval(DAYS)):
+        with story.rig.resources() as resources, pytest.raises(DeftunesError) as failed:  # noqa: PT012 - a run is lazy
+            for outcome in run_pipeline(resources, PipelineName.ALL, interval(DAYS)):
                 if (outcome.stage, outcome.entity) == (stage, entity):
                     _kill(story.rig, part)
         assert failed.value.exit_code == 75, failed.value
         assert "un the command again" in str(failed.value)
         unset = story.rig.settings.model_copy(update={"lake": None, "songs_dsn": None, "warehouse_dsn": None})
-        embedded.resolve(unset, {Part.AWS, Part.POSTGRES})
+        embedded.resolve(unset, {Service.AWS, Service.POSTGRES})
     story.rig.run(DAYS)
     _assert_same_end(story)
 
 
-def _kill(rig: Rig, part: Part) -> None:
+def _kill(rig: Rig, part: Service) -> None:
     pids = {status.part: status.pid for status in embedded.parts(rig.settings)}
     pid = pids[part]
     assert pid

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deftunes.pipeline import Stage
+from deftunes.core.stages import Stage
 from support.gold import Gold
 from support.pipeline import Rig, assert_same, assert_true, new_rig
 from support.simulator import Simulator, running_simulator

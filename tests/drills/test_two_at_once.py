@@ -12,7 +12,8 @@ import pytest
 
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RetriableError
-from deftunes.pipeline import Outcome, PipelineName, Stage, run_pipeline
+from deftunes.core.stages import PipelineName, Stage
+from deftunes.pipeline import Outcome, run_pipeline
 from support.pipeline import Days, Rig, assert_true, interval, new_rig
 from support.simulator import Simulator, running_simulator
 
@@ -48,7 +49,7 @@ def test_stage_by_stage_in_turns(
     """The turns are drawn, so that each place where one can overtake the other is met sooner or later."""
     rig = new_rig(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
     chance = random.Random(f"{first} {second}")
-    with rig.platform() as one, rig.platform() as other:
+    with rig.resources() as one, rig.resources() as other:
         runs = [
             takewhile(_is_before_load, run_pipeline(one, PipelineName.API, interval(first))),
             takewhile(_is_before_load, run_pipeline(other, PipelineName.API, interval(second))),

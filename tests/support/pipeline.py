@@ -19,8 +19,9 @@ from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
 from deftunes.core.settings import Settings
-from deftunes.pipeline import ExtractOptions, Outcome, PipelineName, Stage, run_pipeline, run_stage
-from deftunes.resources import Platform
+from deftunes.core.stages import ExtractOptions, PipelineName, Stage
+from deftunes.pipeline import Outcome, run_pipeline, run_stage
+from deftunes.resources import Resources
 from deftunes.state import quarantine
 from deftunes.state.schema import TABLES
 from support.catalogue import Catalogue
@@ -62,33 +63,33 @@ class Rig:
         return Catalogue(self.settings.songs_dsn.get_secret_value())
 
     @contextmanager
-    def platform(self) -> Iterator[Platform]:
+    def resources(self) -> Iterator[Resources]:
         """A platform on the test run's Spark session, which outlives it."""
-        platform = Platform(self.settings)
-        platform.__dict__["spark"] = self.spark
+        resources = Resources(self.settings)
+        resources.__dict__["spark"] = self.spark
         try:
-            yield platform
+            yield resources
         finally:
-            del platform.__dict__["spark"]
-            platform.close()
+            del resources.__dict__["spark"]
+            resources.close()
 
     def run(
         self, days: Days, name: PipelineName = PipelineName.ALL, options: ExtractOptions | None = None
     ) -> list[Outcome]:
         """`deftunes run` in this process."""
-        with self.platform() as platform:
-            return list(run_pipeline(platform, name, interval(days), options))
+        with self.resources() as resources:
+            return list(run_pipeline(resources, name, interval(days), options))
 
     def to_silver(self, days: Days, name: PipelineName, options: ExtractOptions | None = None) -> list[Outcome]:
         """`deftunes run` in this process, broken off when everything is published."""
-        with self.platform() as platform:
-            outcomes = run_pipeline(platform, name, interval(days), options)
+        with self.resources() as resources:
+            outcomes = run_pipeline(resources, name, interval(days), options)
             return list(takewhile(lambda outcome: outcome.stage is not Stage.LOAD, outcomes))
 
     def stage(self, stage: Stage, entity: Entity | None, days: Days, **options: bool) -> list[Outcome]:
         """One stage in this process."""
-        with self.platform() as platform:
-            return list(run_stage(platform, stage, entity, interval(days), ExtractOptions(**options)))
+        with self.resources() as resources:
+            return list(run_stage(resources, stage, entity, interval(days), ExtractOptions(**options)))
 
     def command(self, *arguments: object, days: Days | None = None, **extra: str) -> "subprocess.CompletedProcess[str]":
         """`deftunes` as a process of its own, under these settings."""
@@ -109,13 +110,13 @@ class Rig:
 
     def gold(self) -> Gold:
         """Every row of gold; fails where a row is there twice."""
-        with self.platform() as platform:
-            return actual_gold(platform.warehouse)
+        with self.resources() as resources:
+            return actual_gold(resources.warehouse)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Ask the warehouse."""
-        with self.platform() as platform:
-            return platform.warehouse.query(statement).rows
+        with self.resources() as resources:
+            return resources.warehouse.query(statement).rows
 
     def revenue(self) -> dict[str, Decimal]:
         """What gold says was sold, per currency."""
@@ -123,25 +124,25 @@ class Rig:
 
     def silver(self, table: str) -> list[dict[str, Any]]:
         """The rows of a silver table's main, in one order."""
-        with self.platform() as platform:
-            found = silver_table(platform.catalog, table)
+        with self.resources() as resources:
+            found = silver_table(resources.catalog, table)
             rows: list[dict[str, Any]] = found.scan().to_arrow().to_pylist() if found else []
         return sorted(rows, key=repr)
 
     def quarantine(self) -> list[dict[str, Any]]:
         """Every rejected record."""
-        with self.platform() as platform:
-            return sorted(quarantine.listed(platform.catalog), key=lambda row: (row["entity"], row["record_sha256"]))
+        with self.resources() as resources:
+            return sorted(quarantine.listed(resources.catalog), key=lambda row: (row["entity"], row["record_sha256"]))
 
     def branches(self) -> list[str]:
         """Branches that nobody published or dropped."""
-        with self.platform() as platform:
-            return [name for entity in Entity for name in Refs(silver_table(platform.catalog, entity)).branches()]
+        with self.resources() as resources:
+            return [name for entity in Entity for name in Refs(silver_table(resources.catalog, entity)).branches()]
 
     def snapshots(self) -> dict[str, list[int]]:
         """Every snapshot of every silver table."""
-        with self.platform() as platform:
-            tables = {name: silver_table(platform.catalog, name) for name in TABLES}
+        with self.resources() as resources:
+            tables = {name: silver_table(resources.catalog, name) for name in TABLES}
             return {
                 name: [snapshot.snapshot_id for snapshot in table.metadata.snapshots] if table else []
                 for name, table in tables.items()

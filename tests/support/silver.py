@@ -37,7 +37,7 @@ from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
 from deftunes.state import schema as declared
-from deftunes.state.batches import Manifest, write_manifest
+from deftunes.state.manifest import Manifest, write_manifest
 
 Record = dict[str, Any]
 T0 = datetime(2025, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ _PLAIN: dict[str, IcebergType] = {
 }
 
 
-def iceberg_schema(table: declared.Table) -> Schema:
+def iceberg_schema(table: declared.SilverTable) -> Schema:
     """The declared columns as an Iceberg schema."""
     return Schema(
         *(
@@ -185,9 +185,9 @@ class Silver:
         arriving = [row for rows in days.values() for row in rows]
         sessions = {row["session_id"] for row in arriving}
         before = self.rows[Entity.SESSIONS]
-        joined = {_day(row) for row in before if row["session_id"] in sessions} - set(days)
-        replaced_days = set(days) | joined
-        rejoin = [row for row in before if _day(row) in joined and row["session_id"] not in sessions]
+        linked = {_day(row) for row in before if row["session_id"] in sessions} - set(days)
+        replaced_days = set(days) | linked
+        rejoin = [row for row in before if _day(row) in linked and row["session_id"] not in sessions]
         kept = [row for row in before if _day(row) not in replaced_days]
         replaced = (
             None
@@ -200,7 +200,7 @@ class Silver:
         )
         return self._publish(
             Entity.SESSIONS, kept, [*rejoin, *arriving], replaced, at=at,
-            days=tuple(sorted(replaced_days)), joined=tuple(sorted(joined)),
+            days=tuple(sorted(replaced_days)), linked_days=tuple(sorted(linked)),
         )  # fmt: skip
 
     def _publish(
@@ -212,7 +212,7 @@ class Silver:
         *,
         at: datetime,
         days: tuple[date, ...] = (),
-        joined: tuple[date, ...] = (),
+        linked_days: tuple[date, ...] = (),
     ) -> str:
         self.batches += 1
         batch = hashlib.sha256(f"{entity} {self.batches}".encode()).hexdigest()[:16]
@@ -224,7 +224,17 @@ class Silver:
         asked = Interval(at.date(), at.date() + timedelta(days=1))
         landings = {layout.SNAPSHOT: landing}
         write_manifest(
-            self.lake, Manifest(entity, batch, asked, landings, rules="", parent=None, days=days, joined=joined)
+            self.lake,
+            Manifest(
+                entity=entity,
+                batch_id=batch,
+                interval=asked,
+                landings=landings,
+                rules="",
+                parent=None,
+                days=days,
+                linked_days=linked_days,
+            ),
         )
         table = self.table(entity)
         frame = pa.Table.from_pylist(arriving, schema=schema_to_pyarrow(table.schema(), include_field_ids=False))

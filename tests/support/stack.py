@@ -13,10 +13,10 @@ from psycopg2 import sql
 
 from deftunes import embedded
 from deftunes.core import layout
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings
 
-NEEDS = frozenset({Part.AWS, Part.POSTGRES})
+NEEDS = frozenset({Service.AWS, Service.POSTGRES})
 
 
 class Stack:

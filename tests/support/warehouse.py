@@ -14,8 +14,8 @@ from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
 from deftunes.core.settings import REPOSITORY
-from deftunes.load import Loaded, load
-from deftunes.model import Modelled, model
+from deftunes.load.stage import Loaded, load
+from deftunes.model.stage import Modelled, model
 from support.silver import Silver
 
 if TYPE_CHECKING:

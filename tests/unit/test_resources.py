@@ -1,10 +1,10 @@
 import pytest
 
 from deftunes.core.errors import BadUsageError
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings
 from deftunes.embedded import resolve
-from deftunes.resources import Platform
+from deftunes.resources import Resources
 
 PARTS = {
     "lake": "DEFTUNES_LAKE",
@@ -17,10 +17,10 @@ PARTS = {
 
 def test_nothing_is_started_where_nothing_may_be_embedded() -> None:
     settings = Settings(embedded=False)
-    assert resolve(settings, Part) == settings
+    assert resolve(settings, Service) == settings
 
 
 @pytest.mark.parametrize(("part", "variable"), PARTS.items())
 def test_an_address_that_is_missing_there_is_named(part: str, variable: str) -> None:
     with pytest.raises(BadUsageError, match=f"expected {variable} to be set"):
-        getattr(Platform(Settings(embedded=False)), part)
+        getattr(Resources(Settings(embedded=False)), part)

@@ -1,4 +1,4 @@
-"""What all verbs share: their options, and how they get a platform and report what they did."""
+"""What all verbs share: their options, and how they get resources and report what they did."""
 
 import json
 import sys
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deftunes.core import layout
-from deftunes.core.errors import BadUsageError, DeftunesError
+from deftunes.core.errors import DeftunesError
 from deftunes.core.interval import Interval
 
 if TYPE_CHECKING:
-    from deftunes.core.services import Part
+    from deftunes.core.services import Service
     from deftunes.pipeline import Outcome
-    from deftunes.resources import Platform
+    from deftunes.resources import Resources
 
 
 def _day(text: str) -> date:
@@ -37,36 +37,27 @@ AcceptShrink = Annotated[
 Full = Annotated[bool, typer.Option("--full", help="Songs: read the whole catalogue, not only what changed.")]
 
 
-def interval_of(start: date, end: date) -> Interval:
-    """The asked interval.
-
-    Raises:
-        BadUsageError: it is empty or runs backwards.
-    """
-    return Interval(start, end)
-
-
 @contextmanager
-def open_platform(*needs: "Part") -> Iterator["Platform"]:
-    """The platform over the settings, with the embedded parts that a verb needs running."""
-    from deftunes.adapters.failures import aws_failures  # noqa: PLC0415
-    from deftunes.core import failpoints  # noqa: PLC0415 - `--help` reads no settings
-    from deftunes.core.settings import read_settings  # noqa: PLC0415
-    from deftunes.embedded import resolve  # noqa: PLC0415
-    from deftunes.resources import Platform  # noqa: PLC0415
+def open_resources(*needs: "Service") -> Iterator["Resources"]:
+    """The resources that the settings name, with the embedded services that a verb needs running."""
+    from deftunes.adapters.failures import aws_failures
+    from deftunes.core import failpoints
+    from deftunes.core.settings import read_settings
+    from deftunes.embedded import resolve
+    from deftunes.resources import Resources
 
     settings = read_settings()
     failpoints.arm(settings.failpoint)
-    platform = Platform(resolve(settings, frozenset(needs)))
+    resources = Resources(resolve(settings, frozenset(needs)))
     try:
         with aws_failures():
-            yield platform
+            yield resources
     finally:
-        platform.close()
+        resources.close()
 
 
 def report(
-    platform: "Platform", outcomes: Iterable["Outcome"], interval: Interval, *, as_json: bool
+    resources: "Resources", outcomes: Iterable["Outcome"], interval: Interval, *, as_json: bool
 ) -> list["Outcome"]:
     """Print each outcome as it comes and keep it in the lake's log of runs, failures too; returns them all."""
     reported: list[Outcome] = []
@@ -79,10 +70,10 @@ def report(
         except StopIteration:
             return reported
         except DeftunesError as error:
-            _log(platform, run_id, "run", "all", interval, started, {"error": str(error), "exit": error.exit_code})
+            _log_run(resources, run_id, "run", "all", interval, started, {"error": str(error), "exit": error.exit_code})
             raise
         result = asdict(outcome.result)
-        _log(platform, run_id, outcome.stage, outcome.entity or "all", interval, started, {"result": result})
+        _log_run(resources, run_id, outcome.stage, outcome.entity or "all", interval, started, {"result": result})
         seconds = (datetime.now(UTC) - started).total_seconds()
         line = {"stage": outcome.stage, "entity": outcome.entity, "seconds": round(seconds, 2), **result}
         if as_json:
@@ -103,11 +94,6 @@ def say(text: str) -> None:
     """One line for a person, on stderr: stdout is for what was asked for."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def refuse_usage(message: str) -> None:
-    """Stop a call that cannot be meant."""
-    raise BadUsageError(message)
 
 
 def _sentence(line: dict[str, Any]) -> str:
@@ -134,8 +120,8 @@ def _sentence(line: dict[str, Any]) -> str:
     return f"{what:<22} {line['seconds']:>7.2f} s  {', '.join(facts)}"
 
 
-def _log(
-    platform: "Platform",
+def _log_run(
+    resources: "Resources",
     run_id: str,
     stage: str,
     entity: str,
@@ -143,7 +129,7 @@ def _log(
     started: datetime,
     rest: dict[str, Any],
 ) -> None:
-    platform.lake.put_json(
+    resources.lake.put_json(
         layout.run_key(stage, entity, run_id, started),
         json.loads(
             json.dumps(

@@ -32,8 +32,8 @@ def command_of(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 def main() -> None:
     """Run the command that this job's arguments stand for."""
-    from deftunes.cli.app import main as run  # noqa: PLC0415 - the settings come first
-    from deftunes.core.settings import exported  # noqa: PLC0415
+    from deftunes.cli.app import main as run
+    from deftunes.core.settings import exported
 
     command, settings = command_of(sys.argv[1:])
     sys.argv = ["deftunes", *command]

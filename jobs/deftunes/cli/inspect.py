@@ -1,4 +1,4 @@
-"""Verbs that look: query, status, quarantine, doctor, env."""
+"""Verbs that inspect: query, status, check, quarantine, doctor, env."""
 
 import csv
 import json
@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deftunes.cli.common import End, Json, Start, emit, interval_of, open_platform, report, say
+from deftunes.cli.common import End, Json, Start, emit, open_resources, report, say
 from deftunes.core.entities import Entity
-from deftunes.core.services import Part
-from deftunes.pipeline import PipelineName
+from deftunes.core.interval import Interval
+from deftunes.core.services import Service
+from deftunes.core.stages import PipelineName
 
 if TYPE_CHECKING:
-    from deftunes.adapters.warehouse import Answer
+    from deftunes.adapters.warehouse import QueryResult
     from deftunes.operations.doctor import Check
 
-_LOOK = "Look"
+_INSPECT = "Look"
 
 
 class Format(StrEnum):
@@ -33,7 +34,7 @@ class Format(StrEnum):
 def add_query(app: typer.Typer) -> None:
     """`deftunes query`."""
 
-    @app.command(rich_help_panel=_LOOK)
+    @app.command(rich_help_panel=_INSPECT)
     def query(
         sql: Annotated[str, typer.Argument(metavar='"SQL"', help="One statement; it cannot write.")],
         form: Annotated[Format, typer.Option("--format", help="How to print the answer.")] = Format.TABLE,
@@ -42,14 +43,14 @@ def add_query(app: typer.Typer) -> None:
 
         Example: deftunes query "select * from deftunes_bi_views.sales_per_artist_vw limit 5"
         """
-        with open_platform(Part.POSTGRES) as platform:
-            show(platform.warehouse.query(sql), form)
+        with open_resources(Service.POSTGRES) as resources:
+            show(resources.warehouse.query(sql), form)
 
 
-def show(answer: "Answer", form: Format) -> None:
+def show(answer: "QueryResult", form: Format) -> None:
     """Print an answer; as JSON it is one list of objects and nothing else."""
     if form is Format.JSON:
-        import msgspec  # noqa: PLC0415 - only here
+        import msgspec
 
         # Money keeps its digits: a number with exactly those the warehouse gave.
         encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
@@ -65,8 +66,8 @@ def show(answer: "Answer", form: Format) -> None:
 
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table for a person."""
-    from rich.console import Console  # noqa: PLC0415 - `--help` is quicker without
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold")
     for position, column in enumerate(columns):
@@ -81,13 +82,13 @@ def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequen
 def add_status(app: typer.Typer) -> None:
     """`deftunes status`."""
 
-    @app.command(rich_help_panel=_LOOK)
+    @app.command(rich_help_panel=_INSPECT)
     def status(as_json: Json = False) -> None:
         """What main holds, what the warehouse has loaded, and how the latest runs ended."""
-        from deftunes.operations.status import entity_states, latest_runs  # noqa: PLC0415
+        from deftunes.operations.status import entity_states, latest_runs
 
-        with open_platform(Part.AWS, Part.POSTGRES) as platform:
-            states, runs = entity_states(platform), latest_runs(platform.lake)
+        with open_resources(Service.AWS, Service.POSTGRES) as resources:
+            states, runs = entity_states(resources), latest_runs(resources.lake)
             if as_json:
                 emit({"entities": states, "runs": runs})
                 return
@@ -99,7 +100,7 @@ def add_status(app: typer.Typer) -> None:
 def add_check(app: typer.Typer) -> None:
     """`deftunes check`."""
 
-    @app.command(rich_help_panel=_LOOK)
+    @app.command(rich_help_panel=_INSPECT)
     def check(
         pipeline: Annotated[PipelineName, typer.Argument(help="songs, api (users and sessions), or all.")],
         start: Start,
@@ -110,22 +111,22 @@ def add_check(app: typer.Typer) -> None:
 
         Example: deftunes check api --start 2020-01-01 --end 2020-01-02
         """
-        from deftunes.operations.check import check as prove  # noqa: PLC0415
+        from deftunes.operations.check import check as reconcile
 
-        interval = interval_of(start, end)
-        with open_platform(Part.AWS, Part.POSTGRES) as platform:
-            for held in prove(platform, pipeline, interval, on_wait=lambda reason: say(f"check waits: {reason}")):
+        interval = Interval(start, end)
+        with open_resources(Service.AWS, Service.POSTGRES) as resources:
+            for found in reconcile(resources, pipeline, interval, on_wait=lambda reason: say(f"check waits: {reason}")):
                 if as_json:
-                    emit({"check": held.entity, "batch_id": held.batch_id, "sales": held.sales})
+                    emit({"check": found.entity, "batch_id": found.batch_id, "sales": found.sales})
                 else:
-                    told = "".join(f", {n} items {sold} {code}" for code, (n, sold) in (held.sales or {}).items())
-                    say(f"check {held.entity:<16} gold shows batch {held.batch_id}{told}")
+                    sales = "".join(f", {n} items {sold} {code}" for code, (n, sold) in (found.sales or {}).items())
+                    say(f"check {found.entity:<16} gold shows batch {found.batch_id}{sales}")
 
 
 def add_quarantine(app: typer.Typer) -> None:
     """`deftunes quarantine list|replay`."""
     quarantine = typer.Typer(no_args_is_help=True, help="Rejected records: why, and another try.")
-    app.add_typer(quarantine, name="quarantine", rich_help_panel=_LOOK)
+    app.add_typer(quarantine, name="quarantine", rich_help_panel=_INSPECT)
 
     @quarantine.command("list")
     def list_(
@@ -134,10 +135,10 @@ def add_quarantine(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Every rejected record, once, with its reasons and its original text. --json prints one list, all of them."""
-        from deftunes.state import quarantine as records  # noqa: PLC0415
+        from deftunes.state import quarantine as records
 
-        with open_platform(Part.AWS) as platform:
-            rows = records.listed(platform.catalog, entity)
+        with open_resources(Service.AWS) as resources:
+            rows = records.listed(resources.catalog, entity)
             columns = ("entity", "batch_id", "reasons", "record", "source", "day")
             found = [{name: row[name] for name in columns} for row in rows]
         if as_json:
@@ -154,13 +155,13 @@ def add_quarantine(app: typer.Typer) -> None:
 
         Example: DEFTUNES_MAX_PRICE=3 deftunes quarantine replay sessions
         """
-        from deftunes.operations.replay import replays  # noqa: PLC0415
+        from deftunes.operations.replay import replays
 
-        with open_platform(Part.AWS, Part.POSTGRES) as platform:
+        with open_resources(Service.AWS, Service.POSTGRES) as resources:
             done = False
-            for interval, outcomes in replays(platform, entity):
+            for interval, outcomes in replays(resources, entity):
                 done = True
-                report(platform, outcomes, interval, as_json=as_json)
+                report(resources, outcomes, interval, as_json=as_json)
         if not done:
             say("quarantine is empty: nothing to replay")
 
@@ -168,7 +169,7 @@ def add_quarantine(app: typer.Typer) -> None:
 def add_doctor(app: typer.Typer) -> None:
     """`deftunes doctor`."""
 
-    @app.command(rich_help_panel=_LOOK)
+    @app.command(rich_help_panel=_INSPECT)
     def doctor(
         aws: Annotated[
             bool, typer.Option("--aws", help="Check what Terraform made in your AWS account instead.")
@@ -176,10 +177,10 @@ def add_doctor(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Check every part this platform stands on; each failure comes with what to do about it."""
-        from deftunes.core.settings import read_settings  # noqa: PLC0415
-        from deftunes.operations.doctor import run_aws_checks, run_checks  # noqa: PLC0415
+        from deftunes.core.settings import read_settings
+        from deftunes.operations.doctor import diagnose, diagnose_aws
 
-        checks: list[Check] = list((run_aws_checks if aws else run_checks)(read_settings()))
+        checks: list[Check] = list((diagnose_aws if aws else diagnose)(read_settings()))
         if as_json:
             for check in checks:
                 emit(check.to_json())
@@ -194,10 +195,10 @@ def add_doctor(app: typer.Typer) -> None:
 def add_env(app: typer.Typer) -> None:
     """`deftunes env`."""
 
-    @app.command(rich_help_panel=_LOOK)
+    @app.command(rich_help_panel=_INSPECT)
     def env(as_json: Json = False) -> None:
         """Every setting: its variable, its value now (secrets masked), its meaning."""
-        from deftunes.core.settings import described, read_settings  # noqa: PLC0415
+        from deftunes.core.settings import described, read_settings
 
         found = described(read_settings())
         if as_json:

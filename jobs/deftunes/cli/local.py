@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deftunes.cli.common import Json, emit, open_platform, report, say
+from deftunes.cli.common import Json, emit, open_resources, report, say
 
 if TYPE_CHECKING:
-    from deftunes.embedded import PartStatus
+    from deftunes.embedded import ServiceStatus
 
 _LOCAL = "This machine"
 _FIRST_DAY = date(2020, 1, 1)
@@ -28,21 +28,21 @@ def add_demo(app: typer.Typer) -> None:
         days: Annotated[int, typer.Option(min=1, help="Days to run, from 2020-01-01.")] = 3,
     ) -> None:
         """Run the whole platform once on embedded parts and show the BI views: no Docker, no Java, no AWS account."""
-        from deftunes.cli.inspect import print_table  # noqa: PLC0415
-        from deftunes.core.services import Part  # noqa: PLC0415
-        from deftunes.operations.demo import demo_days, load_catalogue, show_views  # noqa: PLC0415
+        from deftunes.cli.inspect import print_table
+        from deftunes.core.services import Service
+        from deftunes.operations.demo import demo_days, load_catalogue, show_views
 
         say("Starting PostgreSQL, S3, the Glue catalog and the Purchase API on this machine …")
-        with open_platform(Part.AWS, Part.POSTGRES) as platform:
-            say(load_catalogue(platform.settings, songs))
-        with open_platform(*Part) as platform:
+        with open_resources(Service.AWS, Service.POSTGRES) as resources:
+            say(load_catalogue(resources.settings, songs))
+        with open_resources(*Service) as resources:
             last = _FIRST_DAY + timedelta(days=days)
-            for interval, outcomes in demo_days(platform, _FIRST_DAY, last):
+            for interval, outcomes in demo_days(resources, _FIRST_DAY, last):
                 say(f"\n{interval.start}")
-                report(platform, outcomes, interval, as_json=False)
-            for name, answer in show_views(platform.warehouse):
+                report(resources, outcomes, interval, as_json=False)
+            for name, answer in show_views(resources.warehouse):
                 print_table(name, answer.columns, answer.rows)
-            sys.stdout.write(_where_to_look(platform.settings.api_url or ""))
+            sys.stdout.write(_where_to_look(resources.settings.api_url or ""))
 
 
 def add_up_and_down(app: typer.Typer) -> None:
@@ -51,8 +51,8 @@ def add_up_and_down(app: typer.Typer) -> None:
     @app.command(rich_help_panel=_LOCAL)
     def up(as_json: Json = False) -> None:
         """Start the embedded parts; any verb starts those it needs by itself."""
-        from deftunes import embedded  # noqa: PLC0415
-        from deftunes.core.settings import read_settings  # noqa: PLC0415
+        from deftunes import embedded
+        from deftunes.core.settings import read_settings
 
         settings = read_settings()
         embedded.up(settings)
@@ -62,8 +62,8 @@ def add_up_and_down(app: typer.Typer) -> None:
     @app.command(rich_help_panel=_LOCAL)
     def down(as_json: Json = False) -> None:
         """Stop the embedded parts; what they hold is kept in DEFTUNES_HOME."""
-        from deftunes import embedded  # noqa: PLC0415
-        from deftunes.core.settings import read_settings  # noqa: PLC0415
+        from deftunes import embedded
+        from deftunes.core.settings import read_settings
 
         stopped = embedded.down(read_settings())
         if as_json:
@@ -72,7 +72,7 @@ def add_up_and_down(app: typer.Typer) -> None:
             say(f"stopped: {', '.join(stopped) or 'nothing was running'}")
 
 
-def _tell(part: "PartStatus", *, as_json: bool) -> None:
+def _tell(part: "ServiceStatus", *, as_json: bool) -> None:
     if as_json:
         emit({"part": part.part, "up": part.is_up, "address": part.address, "pid": part.pid, "log": str(part.log)})
     else:

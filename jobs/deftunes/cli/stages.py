@@ -5,21 +5,20 @@ from typing import Annotated, Any
 
 import typer
 
-from deftunes.cli.common import AcceptShrink, End, Full, Json, Start, emit, interval_of, open_platform, report, say
+from deftunes.cli.common import AcceptShrink, End, Full, Json, Start, emit, open_resources, report, say
 from deftunes.core import layout
-from deftunes.core.entities import Entity
+from deftunes.core.entities import Entity, entities_of
 from deftunes.core.interval import Interval
-from deftunes.core.services import Part
-from deftunes.pipeline import ExtractOptions, PipelineName, Stage, run_pipeline, run_stage
+from deftunes.core.services import Service
+from deftunes.core.stages import ExtractOptions, PipelineName, Stage
 
 _DATA = "Data"
 _STAGES = "Stages (what a container or a Glue job runs)"
 _NEEDS = {
-    Stage.EXTRACT: (Part.AWS, Part.POSTGRES, Part.API),
-    Stage.TRANSFORM: (Part.AWS,),
-    Stage.QUALITY: (Part.AWS,),
-    Stage.PUBLISH: (Part.AWS,),
-    Stage.LOAD: (Part.AWS, Part.POSTGRES),
+    Stage.TRANSFORM: (Service.AWS,),
+    Stage.QUALITY: (Service.AWS,),
+    Stage.PUBLISH: (Service.AWS,),
+    Stage.LOAD: (Service.AWS, Service.POSTGRES),
 }
 _SUMMARIES = {
     Stage.EXTRACT: "Land what a source holds, as it was sent.",
@@ -46,10 +45,12 @@ def add_run(app: typer.Typer) -> None:
 
         Example: deftunes run all --start 2020-01-01 --end 2020-01-02
         """
-        interval = interval_of(start, end)
-        with open_platform(*_parts_of(pipeline)) as platform:
-            outcomes = run_pipeline(platform, pipeline, interval, ExtractOptions(accept_shrink, full))
-            report(platform, outcomes, interval, as_json=as_json)
+        from deftunes.pipeline import run_pipeline
+
+        interval = Interval(start, end)
+        with open_resources(*_needs_of(pipeline)) as resources:
+            outcomes = run_pipeline(resources, pipeline, interval, ExtractOptions(accept_shrink, full))
+            report(resources, outcomes, interval, as_json=as_json)
 
 
 def add_backfill(app: typer.Typer) -> None:
@@ -71,19 +72,19 @@ def add_backfill(app: typer.Typer) -> None:
 
         Example: deftunes backfill api --start 2020-01-01 --end 2021-01-01
         """
-        from deftunes.cli.progress import chunk_progress  # noqa: PLC0415
+        from deftunes.cli.progress import chunk_progress
 
-        interval = interval_of(start, end)
+        interval = Interval(start, end)
         chunks = list(interval.chunks(chunk))
         unfinished = 0
-        with open_platform(*_parts_of(pipeline)) as platform, chunk_progress(chunks, as_json=as_json) as advance:
+        with open_resources(*_needs_of(pipeline)) as resources, chunk_progress(chunks, as_json=as_json) as advance:
             for part in chunks:
                 key = layout.backfill_key(pipeline, f"{part.start}_{part.end}")
-                if platform.lake.get(key) is not None and not again:
+                if resources.lake.get(key) is not None and not again:
                     advance(part, "finished before")
                     continue
-                if _run_chunk(platform, pipeline, part, ExtractOptions(accept_shrink), as_json=as_json):
-                    platform.lake.put_json(key, {"pipeline": pipeline, "interval": [str(part.start), str(part.end)]})
+                if _run_chunk(resources, pipeline, part, ExtractOptions(accept_shrink), as_json=as_json):
+                    resources.lake.put_json(key, {"pipeline": pipeline, "interval": [str(part.start), str(part.end)]})
                     advance(part, "done")
                 else:
                     unfinished += 1
@@ -107,11 +108,11 @@ def add_maintain(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Merge small files and drop old snapshots of silver; changes no row. Once a week is plenty."""
-        from deftunes.adapters.spark import spark_failures  # noqa: PLC0415
-        from deftunes.operations.maintain import maintain as tidy  # noqa: PLC0415
+        from deftunes.adapters.spark import spark_failures
+        from deftunes.operations.maintain import maintain as maintain_tables
 
-        with open_platform(Part.AWS) as platform, spark_failures(platform.settings):
-            for done in tidy(platform.spark, platform.catalog, keep_days):
+        with open_resources(Service.AWS) as resources, spark_failures(resources.settings):
+            for done in maintain_tables(resources.spark, resources.catalog, keep_days):
                 if as_json:
                     emit(asdict(done))
                 else:
@@ -129,18 +130,22 @@ def add_stages(app: typer.Typer) -> None:
     @app.command(rich_help_panel=_STAGES)
     def model(start: Start, end: End, as_json: Json = False) -> None:
         """Build and test the star schema and the BI views with dbt; one at a time per warehouse."""
-        interval = interval_of(start, end)
-        with open_platform(Part.AWS, Part.POSTGRES) as platform:
-            outcomes = run_stage(platform, Stage.MODEL, None, interval, ExtractOptions())
-            report(platform, outcomes, interval, as_json=as_json)
+        from deftunes.pipeline import run_stage
+
+        interval = Interval(start, end)
+        with open_resources(Service.AWS, Service.POSTGRES) as resources:
+            outcomes = run_stage(resources, Stage.MODEL, None, interval, ExtractOptions())
+            report(resources, outcomes, interval, as_json=as_json)
 
 
 def _add_stage(app: typer.Typer, stage: Stage) -> None:
     def act(entity: Entity, start: Start, end: End, options: ExtractOptions, *, as_json: bool) -> None:
-        interval = interval_of(start, end)
-        needs = _source_of(entity) if stage is Stage.EXTRACT else _NEEDS[stage]
-        with open_platform(*needs) as platform:
-            report(platform, run_stage(platform, stage, entity, interval, options), interval, as_json=as_json)
+        from deftunes.pipeline import run_stage
+
+        interval = Interval(start, end)
+        needs = _NEEDS.get(stage, (Service.AWS, entity.declaration.source))
+        with open_resources(*needs) as resources:
+            report(resources, run_stage(resources, stage, entity, interval, options), interval, as_json=as_json)
 
     command = app.command(stage.value, help=_SUMMARIES[stage], rich_help_panel=_STAGES)
     if stage is Stage.EXTRACT:
@@ -159,19 +164,16 @@ def _add_stage(app: typer.Typer, stage: Stage) -> None:
             act(entity, start, end, ExtractOptions(), as_json=as_json)
 
 
-def _source_of(entity: Entity) -> tuple[Part, ...]:
-    return (Part.AWS, Part.POSTGRES) if entity is Entity.SONGS else (Part.AWS, Part.API)
-
-
-def _parts_of(pipeline: PipelineName) -> tuple[Part, ...]:
-    return (Part.AWS, Part.POSTGRES) if pipeline is PipelineName.SONGS else (Part.AWS, Part.POSTGRES, Part.API)
+def _needs_of(pipeline: PipelineName) -> set[Service]:
+    return {Service.AWS, Service.POSTGRES, *(entity.declaration.source for entity in entities_of(pipeline))}
 
 
 def _run_chunk(
-    platform: Any, pipeline: PipelineName, part: Interval, options: ExtractOptions, *, as_json: bool
+    resources: Any, pipeline: PipelineName, part: Interval, options: ExtractOptions, *, as_json: bool
 ) -> bool:
     """Run one chunk; returns whether it is finished."""
-    from deftunes.extract.landed import Landed  # noqa: PLC0415 - `--help` needs no S3
+    from deftunes.extract.landed import Landed
+    from deftunes.pipeline import run_pipeline
 
-    outcomes = report(platform, run_pipeline(platform, pipeline, part, options), part, as_json=as_json)
+    outcomes = report(resources, run_pipeline(resources, pipeline, part, options), part, as_json=as_json)
     return all(outcome.result.was_over for outcome in outcomes if isinstance(outcome.result, Landed))

@@ -4,7 +4,7 @@ import signal
 import sys
 from typing import ClassVar
 
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings
 from deftunes.embedded.home import Home, Record, write_whole
 from deftunes.embedded.process import LOOPBACK, answers_http
@@ -15,7 +15,7 @@ _SEED = "1"
 class Api:
     """The part `api`."""
 
-    part: ClassVar[Part] = Part.API
+    part: ClassVar[Service] = Service.API
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def prepare(self, home: Home) -> dict[str, str]:

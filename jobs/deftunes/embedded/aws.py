@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import SecretStr
 
 from deftunes.core import layout
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings
 from deftunes.embedded.home import Home, Record
 from deftunes.embedded.process import LOOPBACK, answers_http
@@ -21,7 +21,7 @@ KEY = "test"
 class Aws:
     """The part `aws`."""
 
-    part: ClassVar[Part] = Part.AWS
+    part: ClassVar[Service] = Service.AWS
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def prepare(self, home: Home) -> dict[str, str]:
@@ -54,8 +54,8 @@ class Aws:
 
     def furnish(self, home: Home, record: Record, settings: Settings) -> None:  # noqa: ARG002
         """The lake's bucket and the database of silver."""
-        import boto3  # noqa: PLC0415 - half a second, and only on a first start
-        from botocore.config import Config  # noqa: PLC0415
+        import boto3
+        from botocore.config import Config
 
         options = {
             "endpoint_url": _endpoint(record),
@@ -97,4 +97,4 @@ def _endpoint(record: Record) -> str:
 
 
 def _objects(home: Home) -> Path:
-    return home.data(Part.AWS) / "s3"
+    return home.data(Service.AWS) / "s3"

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from deftunes.core.errors import DeftunesError
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings, environment
 from deftunes.embedded.home import Home, Record, write_whole
 from deftunes.embedded.process import LOOPBACK, name_of
@@ -51,7 +51,7 @@ _CAPABILITIES = ("", "dac_read_search", "dac_override")
 class Postgres:
     """The part `postgres`."""
 
-    part: ClassVar[Part] = Part.POSTGRES
+    part: ClassVar[Service] = Service.POSTGRES
     stop_signal: ClassVar[signal.Signals] = (
         signal.SIGINT
     )  # fast: roll back, close, checkpoint; SIGTERM waits for clients
@@ -174,7 +174,7 @@ class _User:
 def _unprivileged(home: Home) -> _User:
     if os.geteuid() != 0:
         return _User(os.geteuid(), ())
-    import pwd  # noqa: PLC0415
+    import pwd
 
     nobody = pwd.getpwnam("nobody")
     for capability in _CAPABILITIES:

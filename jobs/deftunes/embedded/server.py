@@ -3,7 +3,7 @@
 from signal import Signals
 from typing import ClassVar, Protocol
 
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings
 from deftunes.embedded.home import Home, Record
 
@@ -11,7 +11,7 @@ from deftunes.embedded.home import Home, Record
 class Server(Protocol):
     """One kind of part: how it is started, asked, set up and named in the settings."""
 
-    part: ClassVar[Part]
+    part: ClassVar[Service]
     stop_signal: ClassVar[Signals]
 
     def prepare(self, home: Home) -> dict[str, str]:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from deftunes.core.errors import DeftunesError
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings, environment, export_aws
 from deftunes.embedded.api import Api
 from deftunes.embedded.aws import Aws
@@ -38,17 +38,17 @@ class _Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class PartStatus:
+class ServiceStatus:
     """How a part is. `address` holds no secret; it and `pid` are None where the part is down."""
 
-    part: Part
+    part: Service
     is_up: bool
     address: str | None
     pid: int | None
     log: Path
 
 
-def resolve(settings: Settings, needs: Iterable[Part]) -> Settings:
+def resolve(settings: Settings, needs: Iterable[Service]) -> Settings:
     """The settings with the addresses of the needed parts filled in; starts those that are unset and not up.
 
     Raises:
@@ -69,17 +69,17 @@ def resolve(settings: Settings, needs: Iterable[Part]) -> Settings:
     else:
         for server, record in records:
             settings = _filled(server, home, record, settings)
-    if any(server.part is Part.AWS for server in servers):
+    if any(server.part is Service.AWS for server in servers):
         export_aws(settings)
     return settings
 
 
 def up(settings: Settings) -> Settings:
     """Start every part whose address is unset."""
-    return resolve(settings, Part)
+    return resolve(settings, Service)
 
 
-def down(settings: Settings) -> tuple[Part, ...]:
+def down(settings: Settings) -> tuple[Service, ...]:
     """Stop every part that runs, cleanly if it lets itself; returns which."""
     if not settings.home.exists():
         return ()
@@ -96,23 +96,23 @@ def down(settings: Settings) -> tuple[Part, ...]:
     return tuple(stopped)
 
 
-def parts(settings: Settings) -> tuple[PartStatus, ...]:
+def parts(settings: Settings) -> tuple[ServiceStatus, ...]:
     """How each part is, started or not."""
     if not settings.home.exists():
-        return tuple(PartStatus(part, False, None, None, settings.home / "log" / f"{part}.log") for part in Part)
+        return tuple(ServiceStatus(part, False, None, None, settings.home / "log" / f"{part}.log") for part in Service)
     home = Home(settings.home)
     return tuple(_status(home, server) for server in _SERVERS)
 
 
-def _embedded(settings: Settings, needs: frozenset[Part]) -> tuple[Server, ...]:
+def _embedded(settings: Settings, needs: frozenset[Service]) -> tuple[Server, ...]:
     unset = {
-        Part.AWS: settings.lake is None,
-        Part.POSTGRES: settings.songs_dsn is None or settings.warehouse_dsn is None,
-        Part.API: settings.api_url is None,
+        Service.AWS: settings.lake is None,
+        Service.POSTGRES: settings.songs_dsn is None or settings.warehouse_dsn is None,
+        Service.API: settings.api_url is None,
     }
     wanted = {part for part in needs if unset[part]}
-    if Part.API in wanted and settings.songs_dsn is None:
-        wanted.add(Part.POSTGRES)  # what it sells comes from the catalogue
+    if Service.API in wanted and settings.songs_dsn is None:
+        wanted.add(Service.POSTGRES)  # what it sells comes from the catalogue
     return tuple(server for server in _SERVERS if server.part in wanted)
 
 
@@ -130,7 +130,7 @@ def _start(home: Home, servers: Iterable[Server], settings: Settings) -> Setting
     # All are begun before any is waited for, but for the one that needs another's address to begin.
     begun: list[tuple[Server, Record]] = []
     for server in servers:
-        if server.part is Part.API:
+        if server.part is Service.API:
             settings = _finish(home, begun, settings)
             begun.clear()
         begun.append((server, _begin(home, server, settings)))
@@ -204,12 +204,12 @@ def _filled(server: Server, home: Home, record: Record, settings: Settings) -> S
     return settings.model_copy(update=server.fill(home, record, settings))
 
 
-def _status(home: Home, server: Server) -> PartStatus:
+def _status(home: Home, server: Server) -> ServiceStatus:
     record = home.record(server.part)
     is_up = record is not None and record.process.is_alive() and server.answers(record)
     if record is None or not is_up:
-        return PartStatus(server.part, False, None, None, home.log(server.part))
-    return PartStatus(server.part, True, server.address(record), record.process.pid, home.log(server.part))
+        return ServiceStatus(server.part, False, None, None, home.log(server.part))
+    return ServiceStatus(server.part, True, server.address(record), record.process.pid, home.log(server.part))
 
 
 def _tail(log: Path) -> str:

@@ -30,6 +30,8 @@ from deftunes.core.interval import ONE_DAY, Interval, read_day
 from deftunes.core.records import content_digest
 from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
 from deftunes.extract.records import PART, Recognition, RecordFile
+from deftunes.job import Job
+from deftunes.resources import Resources
 from deftunes.state.landings import Draft, Landings
 
 # Two or three days more are asked for each window. Measured on a month: windows of 16 days bring 19 % more than was
@@ -102,7 +104,7 @@ def land_sessions(
             for day, (file, digest) in window.files.items()
         ]
         # One unit however the run is cut into windows, so that another concurrency lands nothing anew.
-        unit = layout.unplaced_unit(days[0])
+        unit = layout.undated_unit(days[0])
         unplaced = RecordFile(Path(folder) / "unplaced" / PART)
         with contextlib.closing(unplaced):
             _merge_unplaced(fetched, unplaced)
@@ -212,3 +214,16 @@ def _merge_unplaced(fetched: list[_Window], merged: RecordFile) -> None:
                 if digest not in seen:
                     seen.add(digest)
                     merged.add(record)
+
+
+def run(resources: Resources, job: Job) -> Landed:
+    """Land what the Purchase API holds for the window."""
+    return land_sessions(
+        resources.api,
+        resources.landings(Entity.SESSIONS),
+        job.window.interval,
+        job.window.days,
+        max_shrink=resources.settings.max_shrink,
+        accept_shrink=job.options.accept_shrink,
+        concurrency=resources.settings.http_concurrency,
+    )

@@ -22,8 +22,11 @@ from pathlib import Path
 from deftunes.adapters.lake import JsonObject
 from deftunes.adapters.songs_source import TABLE, Compared, SongsSnapshot, SongsSource
 from deftunes.core import layout
+from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
 from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
+from deftunes.job import Job
+from deftunes.resources import Resources
 from deftunes.state.landings import Draft, Landings, Receipt
 
 PART = "part-00000.parquet"
@@ -60,13 +63,30 @@ class _How(Enum):
     FULL = auto()
 
 
+def run(resources: Resources, job: Job) -> Landed:
+    """Land the catalogue; changes count from the landing that `main` holds."""
+    landings = resources.landings(Entity.SONGS)
+    published = resources.published_manifest(Entity.SONGS)
+    return land_songs(
+        resources.songs_source,
+        landings,
+        job.window.interval,
+        published=landings.read(published.landings[layout.SNAPSHOT]) if published else None,
+        conflicting=published.conflicting if published else 0,
+        full_after=resources.settings.songs_full_after,
+        force_full=job.options.full,
+        max_shrink=resources.settings.max_shrink,
+        accept_shrink=job.options.accept_shrink,
+    )
+
+
 def land_songs(
     source: SongsSource,
     landings: Landings,
     interval: Interval,
     *,
     published: Receipt | None,
-    conflicts: int,
+    conflicting: int,
     full_after: int,
     force_full: bool = False,
     max_shrink: float,
@@ -76,7 +96,7 @@ def land_songs(
 
     Everything is read where nothing is published, its cursor says nothing about this table, `force_full` asks for it,
     and, if anything changed at all: after `full_after` landings of changes, or when the published batch held
-    `conflicts` (two different rows under one key: only all rows tell whether one of them is gone).
+    `conflicting` (two different rows under one key: only all rows tell whether one of them is gone).
 
     Raises:
         RefusedError: the catalogue shrank by more than the share `max_shrink`.
@@ -98,7 +118,7 @@ def land_songs(
         base = None if force_full else _base(published, songs)
         if base:
             refuse(came=base.now.rows)  # before anything is read
-        match _decide(base, in_use, conflicts=conflicts, full_after=full_after):
+        match _decide(base, in_use, conflicting=conflicting, full_after=full_after):
             case _How.UNCHANGED:
                 assert in_use
                 return Landed(
@@ -118,7 +138,7 @@ def land_songs(
     return Landed(landings.entity, interval, at, written, unchanged, draft.rows, size, 1, (*notes,))
 
 
-def _decide(base: _Base | None, in_use: Receipt | None, *, conflicts: int, full_after: int) -> _How:
+def _decide(base: _Base | None, in_use: Receipt | None, *, conflicting: int, full_after: int) -> _How:
     """How to land; without a base there is nothing that changes could count from."""
     if base is None:
         return _How.FULL
@@ -127,7 +147,7 @@ def _decide(base: _Base | None, in_use: Receipt | None, *, conflicts: int, full_
         return _How.UNCHANGED if in_use and in_use.key == base.receipt.key else _How.CHANGES
     chain_is_long = base.receipt.source["chain"] >= full_after
     most_changed = 2 * base.now.changed > base.now.rows
-    return _How.FULL if conflicts or chain_is_long or most_changed else _How.CHANGES
+    return _How.FULL if conflicting or chain_is_long or most_changed else _How.CHANGES
 
 
 def _base(published: Receipt | None, songs: SongsSnapshot) -> _Base | None:

@@ -16,6 +16,8 @@ from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
 from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
 from deftunes.extract.records import PART, Recognition, RecordFile
+from deftunes.job import Job
+from deftunes.resources import Resources
 from deftunes.state.landings import Draft, Landings
 
 _FIELDS = ("user_name", "user_lastname", "user_since", "user_location")
@@ -77,4 +79,15 @@ def land_users(
         answer.bytes,
         answer.tries,
         notes_of([committed]),
+    )
+
+
+def run(resources: Resources, job: Job) -> Landed:
+    """Land what the Purchase API holds for the window."""
+    return land_users(
+        resources.api,
+        resources.landings(Entity.USERS),
+        job.window.interval,
+        max_shrink=resources.settings.max_shrink,
+        accept_shrink=job.options.accept_shrink,
     )

@@ -1,5 +1,1 @@
-"""The stage `load`: silver's `main` into the warehouse, only what changed."""
-
-from deftunes.load.stage import Loaded, load
-
-__all__ = ["Loaded", "load"]
+"""Stage load: published silver to the warehouse, only what changed."""

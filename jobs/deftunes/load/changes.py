@@ -8,6 +8,7 @@ Read from metadata and batch manifests alone, so it costs the change and not the
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 
 from pyiceberg.manifest import ManifestContent
 from pyiceberg.table import FileScanTask, Table
@@ -15,25 +16,39 @@ from pyiceberg.table.snapshots import Operation, Snapshot
 
 from deftunes.adapters.catalog import batch_id_of, writer_of
 from deftunes.adapters.lake import Lake
+from deftunes.core import layout
 from deftunes.core.entities import Entity
-from deftunes.state.batches import Manifest, read_manifest
-from deftunes.state.landings import Landings
+from deftunes.state.manifest import Manifest, read_manifest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Changes:
-    """From the loaded snapshot to `head`. `everything`: the loaded one is no ancestor, or there is none.
-
-    `days` are the UTC days of sessions that were replaced, `instants` the `effective_from` of users that were.
-    """
+    """From the loaded snapshot to `head`. `everything`: the loaded one is no ancestor, or there is none."""
 
     head: int
     batch_id: str | None
     everything: bool
     snapshots: frozenset[int] = frozenset()
-    batches: frozenset[str] = frozenset()
-    days: frozenset[date] = frozenset()
-    instants: frozenset[datetime] = frozenset()
+    manifests: tuple[Manifest, ...] = ()
+
+    @cached_property
+    def batches(self) -> frozenset[str]:
+        """The ids of the batches."""
+        return frozenset(manifest.batch_id for manifest in self.manifests)
+
+    @cached_property
+    def days(self) -> frozenset[date]:
+        """The UTC days of events that were replaced."""
+        return frozenset(day for manifest in self.manifests for day in manifest.days)
+
+    @cached_property
+    def instants(self) -> frozenset[datetime]:
+        """When the sources said what was landed, by their own clock."""
+        return frozenset(map(layout.instant_of_landing, self._landings))
+
+    @property
+    def _landings(self) -> Iterator[str]:
+        return (folder for manifest in self.manifests for folder in manifest.landings.values())
 
 
 def changes_since(table: Table, loaded: int | None, entity: Entity, lake: Lake) -> Changes | None:
@@ -45,25 +60,17 @@ def changes_since(table: Table, loaded: int | None, entity: Entity, lake: Lake) 
     head = table.current_snapshot()
     if head is None or head.snapshot_id == loaded:
         return None
-    newer: list[Snapshot] = []
-    snapshot: Snapshot | None = head
-    while snapshot is not None and snapshot.snapshot_id != loaded:
-        newer.append(snapshot)
-        parent = snapshot.parent_snapshot_id
-        snapshot = None if parent is None else table.metadata.snapshot_by_id(parent)
-    batch_id = next((batch for batch in map(batch_id_of, newer) if batch), None)
-    if snapshot is None or any(_is_nobodys(newer, position) for position in range(len(newer))):
-        return Changes(head.snapshot_id, batch_id, everything=True)
-    batches = frozenset(batch for batch in map(batch_id_of, newer) if batch)
-    manifests = [read_manifest(lake, entity, batch) for batch in sorted(batches)]
+    newer, reaches_loaded = _snapshots_after(table, head, loaded)
+    ids = list(map(batch_id_of, newer))
+    newest = next(filter(None, ids), None)
+    if not reaches_loaded or any(_is_unattributed(newer, position) for position in range(len(newer))):
+        return Changes(head=head.snapshot_id, batch_id=newest, everything=True)
     return Changes(
-        head.snapshot_id,
-        batch_id,
+        head=head.snapshot_id,
+        batch_id=newest,
         everything=False,
         snapshots=frozenset(each.snapshot_id for each in newer),
-        batches=batches,
-        days=frozenset(day for manifest in manifests for day in manifest.days),
-        instants=frozenset(_instants(manifests, lake)) if entity is Entity.USERS else frozenset(),
+        manifests=tuple(read_manifest(lake, entity, batch_id) for batch_id in sorted(set(filter(None, ids)))),
     )
 
 
@@ -82,7 +89,18 @@ def new_files(table: Table, changes: Changes) -> Iterator[FileScanTask]:
     return (task for task in table.scan().plan_files() if task.file.file_path in written)
 
 
-def _is_nobodys(newer: list[Snapshot], position: int) -> bool:
+def _snapshots_after(table: Table, head: Snapshot, loaded: int | None) -> tuple[list[Snapshot], bool]:
+    """The snapshots from `head` back to `loaded`, newest first without it, and whether it is an ancestor."""
+    newer: list[Snapshot] = []
+    snapshot: Snapshot | None = head
+    while snapshot is not None and snapshot.snapshot_id != loaded:
+        newer.append(snapshot)
+        parent = snapshot.parent_snapshot_id
+        snapshot = None if parent is None else table.metadata.snapshot_by_id(parent)
+    return newer, snapshot is not None
+
+
+def _is_unattributed(newer: list[Snapshot], position: int) -> bool:
     """Whether a snapshot belongs to no batch, so that nothing is known of what it changed.
 
     A compaction moves rows and changes none. A batch of songs is a MERGE, and one that replaces users begins with a
@@ -98,10 +116,3 @@ def _is_nobodys(newer: list[Snapshot], position: int) -> bool:
 
 def _is_compaction(snapshot: Snapshot) -> bool:
     return snapshot.summary is not None and snapshot.summary.operation is Operation.REPLACE
-
-
-def _instants(manifests: list[Manifest], lake: Lake) -> Iterator[datetime]:
-    landings = Landings(lake, Entity.USERS)
-    for manifest in manifests:
-        for folder in manifest.landings.values():
-            yield landings.read(folder).extracted_at

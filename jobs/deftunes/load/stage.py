@@ -1,29 +1,46 @@
-"""Make the warehouse's `deftunes_transform.<entity>` equal to silver's `main`.
+"""Stage load: make the warehouse's `deftunes_transform.<entity>` equal to silver's `main`.
 
-    what changed since the loaded snapshot -> one transaction: rows, the notes for `model`, the snapshot loaded
+    what changed since the load checkpoint -> one transaction: rows, the change queue for `model`, the new checkpoint
 
-A load that dies leaves the snapshot before, and the next one starts from that; where nothing changed nothing is
+A load that dies leaves the checkpoint before, and the next one starts from that; where nothing changed nothing is
 written. Every load makes the tables that are missing, empty, so that the models can be built on the rest. Loads of one
-entity queue at its row of book-keeping and read `main` behind it, so an older head never overwrites a newer one. On
-Redshift silver is read where it lies: only the notes are written.
+entity queue at its checkpoint and read `main` behind it, so an older head never overwrites a newer one. On Redshift
+silver is read where it lies: only the change queue is written.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from deftunes.adapters.catalog import silver_table
 from deftunes.adapters.lake import Lake
-from deftunes.adapters.warehouse import Dialect, Session, Warehouse
+from deftunes.adapters.warehouse import Dialect, Warehouse, WarehouseConnection
 from deftunes.core.entities import Entity
-from deftunes.core.failpoints import Failpoint, reach
-from deftunes.load import external, postgres
+from deftunes.core.failpoints import Failpoint, crash_point
+from deftunes.job import Job
+from deftunes.load import external, postgres, sessions, songs, users
 from deftunes.load.changes import Changes, changes_since
+from deftunes.resources import Resources
 from deftunes.state import bookkeeping
+from deftunes.state.bookkeeping import LoadCheckpoint
 
 
-@dataclass(frozen=True, slots=True)
+class _EntityLoad(Protocol):
+    """What the module of each entity does."""
+
+    def replace_rows(self, connection: WarehouseConnection, table: Table, changes: Changes) -> int:
+        """Bring the changes' rows into PostgreSQL and enqueue them; the number of rows."""
+
+    def enqueue(self, connection: WarehouseConnection, changes: Changes) -> None:
+        """Enqueue the changes where silver is read where it lies."""
+
+
+_ENTITIES: dict[Entity, _EntityLoad] = {Entity.SONGS: songs, Entity.USERS: users, Entity.SESSIONS: sessions}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """What a load did. `rows` were written to the warehouse; `snapshot_id` is None before the first batch."""
 
@@ -34,50 +51,58 @@ class Loaded:
     rows: int = 0
 
 
+def run(resources: Resources, job: Job) -> Loaded:
+    """Run the stage."""
+    return load(resources.catalog, resources.lake, resources.warehouse, job.expect_entity())
+
+
 def load(catalog: Catalog, lake: Lake, warehouse: Warehouse, entity: Entity) -> Loaded:
-    """Bring what changed; all of it or nothing.
+    """Load what changed; all of it or nothing.
 
     Raises:
         DeftunesError: a batch has no manifest, or silver has a column that the warehouse cannot hold.
         RetriableError: the warehouse is away, or a `model` holds it for longer than the lock timeout.
     """
-    with warehouse.hold(exclusive=False) as session:
-        bookkeeping.prepare(session)
-        if session.dialect is Dialect.POSTGRES:
-            postgres.make_tables(session)
-        with session.transaction():
-            before = bookkeeping.loaded(session, entity)
+    with warehouse.hold(exclusive=False) as connection:
+        bookkeeping.create_tables(connection)
+        if connection.dialect is Dialect.POSTGRES:
+            postgres.create_tables(connection)
+        with connection.transaction():
+            before = bookkeeping.load_checkpoint(connection, entity)
         if _head(silver_table(catalog, entity)) == before.snapshot_id:
-            return Loaded(entity, before.snapshot_id, before.batch_id, changed=False)
-        with session.transaction():
-            before = bookkeeping.loaded(session, entity, lock=True)
+            return _unchanged(entity, before)
+        with connection.transaction():
+            before = bookkeeping.load_checkpoint(connection, entity, lock=True)
             table = silver_table(catalog, entity)  # again, now that no other load of this entity can run
             changes = changes_since(table, before.snapshot_id, entity, lake) if table else None
             if table is None or changes is None:
-                return Loaded(entity, before.snapshot_id, before.batch_id, changed=False)
-            rows = _apply(session, entity, table, changes)
-            batch_id = changes.batch_id or before.batch_id
-            bookkeeping.set_loaded(session, entity, bookkeeping.Loaded(changes.head, batch_id))
-            reach(Failpoint.LOAD_BEFORE_COMMIT)
-    reach(Failpoint.LOAD_AFTER_COMMIT)
-    return Loaded(entity, changes.head, batch_id, changed=True, rows=rows)
+                return _unchanged(entity, before)
+            rows = _apply(connection, entity, table, changes)
+            after = LoadCheckpoint(changes.head, changes.batch_id or before.batch_id)
+            bookkeeping.save_checkpoint(connection, entity, after)
+            crash_point(Failpoint.LOAD_BEFORE_COMMIT)
+    crash_point(Failpoint.LOAD_AFTER_COMMIT)
+    return Loaded(entity=entity, snapshot_id=after.snapshot_id, batch_id=after.batch_id, changed=True, rows=rows)
 
 
-def _apply(session: Session, entity: Entity, table: Table, changes: Changes) -> int:
+def _unchanged(entity: Entity, checkpoint: LoadCheckpoint) -> Loaded:
+    return Loaded(entity=entity, snapshot_id=checkpoint.snapshot_id, batch_id=checkpoint.batch_id, changed=False)
+
+
+def _apply(connection: WarehouseConnection, entity: Entity, table: Table, changes: Changes) -> int:
     if not (changes.everything or changes.batches):
         return 0  # compactions alone: the same rows in other files
-    if session.dialect is Dialect.REDSHIFT:
-        return external.note_changes(session, entity, changes)
-    postgres.fit_table(session, entity, table)
+    if connection.dialect is Dialect.REDSHIFT:
+        external.expect_readable(connection, entity)
+        if changes.everything:
+            bookkeeping.enqueue_changes(connection, entity, [bookkeeping.EVERYTHING])
+        else:
+            _ENTITIES[entity].enqueue(connection, changes)
+        return 0
+    postgres.fit_table(connection, entity, table)
     if changes.everything:
-        return postgres.replace_everything(session, entity, table)
-    match entity:
-        case Entity.SONGS:
-            return postgres.replace_songs(session, table, changes)
-        case Entity.USERS:
-            return postgres.replace_users(session, table, changes)
-        case Entity.SESSIONS:
-            return postgres.replace_days(session, table, changes)
+        return postgres.replace_everything(connection, entity, table)
+    return _ENTITIES[entity].replace_rows(connection, table, changes)
 
 
 def _head(table: Table | None) -> int | None:

@@ -21,7 +21,7 @@ from pyiceberg.types import (
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
-from deftunes.state import schema
+from deftunes.state.schema import TABLES
 
 _TYPES: dict[type[IcebergType], str] = {
     BooleanType: "boolean",
@@ -43,39 +43,23 @@ _DECLARED = {
     "string": "text",
     "timestamp": "timestamp with time zone",
 }
-KEYS: dict[Entity, tuple[str, ...]] = {
-    Entity.SONGS: ("track_id",),
-    Entity.USERS: ("user_id", "effective_from"),
-    Entity.SESSIONS: ("session_id", "item_number"),
-}
-# What load deletes by and the models look up by: without one of these a day's run would read the whole history.
-_INDEXES: dict[Entity, tuple[tuple[str, ...], ...]] = {
-    Entity.SONGS: (("artist_id",),),
-    Entity.USERS: (("effective_from",),),
-    Entity.SESSIONS: (
-        ("session_start_time",),
-        ("user_id", "session_start_time"),
-        ("track_id", "session_start_time"),
-        ("artist_id", "session_start_time"),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class WarehouseColumn:
     """A column of a silver table, and its type in PostgreSQL."""
 
     name: str
     type: str
 
 
-def columns_of(silver: Schema, entity: Entity) -> tuple[Column, ...]:
+def columns_of(silver: Schema, entity: Entity) -> tuple[WarehouseColumn, ...]:
     """The columns of a silver table.
 
     Raises:
         DeftunesError: a column's type has no counterpart here.
     """
-    return tuple(Column(field.name, _type(field.field_type, entity, field.name)) for field in silver.fields)
+    return tuple(WarehouseColumn(field.name, _type(field.field_type, entity, field.name)) for field in silver.fields)
 
 
 def table_name(entity: Entity) -> str:
@@ -90,9 +74,7 @@ def quoted(columns: Sequence[str]) -> str:
 
 def create_statement(entity: Entity) -> str:
     """The statement that creates the table as declared, without keys and indexes: those come after the first copy."""
-    body = ", ".join(
-        f'"{column.name}" {_DECLARED.get(column.type, column.type)}' for column in schema.TABLES[entity].columns
-    )
+    body = ", ".join(f'"{column.name}" {_DECLARED.get(column.type, column.type)}' for column in TABLES[entity].columns)
     return f"create table if not exists {table_name(entity)} ({body})"
 
 
@@ -100,10 +82,10 @@ def index_statements(entity: Entity) -> dict[str, str]:
     """By name, the statements that create the table's indexes."""
     return {
         f"{entity}_key": f"alter table {table_name(entity)} add constraint {entity}_key "
-        f"primary key ({quoted(KEYS[entity])})",
+        f"primary key ({quoted(entity.declaration.key)})",
         **{
             (name := f"{entity}_by_{columns[0]}"): f"create index {name} on {table_name(entity)} ({quoted(columns)})"
-            for columns in _INDEXES[entity]
+            for columns in entity.declaration.lookups
         },
     }
 

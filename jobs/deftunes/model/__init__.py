@@ -1,5 +1,1 @@
-"""The stage `model`: dbt builds the star schema and the BI views."""
-
-from deftunes.model.stage import Modelled, model
-
-__all__ = ["Modelled", "model"]
+"""Stage model: the star schema and the BI views, by dbt."""

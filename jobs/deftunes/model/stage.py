@@ -1,28 +1,30 @@
-"""Build gold: dimensions, facts and BI views, from silver as the warehouse shows it.
+"""Stage model: build gold (dimensions, facts and BI views) from silver as the warehouse shows it.
 
-    lock -> note what is computed again -> dbt build (dimensions, facts, their tests, BI views) -> forget the notes
+    lock -> enqueue what is computed again -> dbt build (dimensions, facts, tests, BI views) -> clear the queue
 
 One run at a time per warehouse, and no `load` meanwhile. Gold is a function of silver: a day is deleted and written
 again, a member is computed anew, so running twice, or after a kill anywhere, ends in the same rows. A failing test
-stops before the BI views are refreshed, and the notes stay, so the next run judges the same days again.
+stops before the BI views are refreshed, and the change queue stays, so the next run tests the same days again.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from deftunes.adapters.dbt import Built, Project
-from deftunes.adapters.warehouse import Dialect, Session, Warehouse
+from deftunes.adapters.warehouse import Dialect, Warehouse, WarehouseConnection
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RetriableError
-from deftunes.core.failpoints import Failpoint, reach
+from deftunes.core.failpoints import Failpoint, crash_point
 from deftunes.core.interval import Interval
-from deftunes.model.scope import note_scope
+from deftunes.job import Job
+from deftunes.model.scope import enqueue_scope
+from deftunes.resources import Resources
 from deftunes.state import bookkeeping
 
 _TARGETS = {Dialect.POSTGRES: "local", Dialect.REDSHIFT: "redshift"}
 # How the drivers say that the server went away, or chose another transaction: dbt passes on their words only.
-_PASSING = (
+_TRANSIENT = (
     "could not connect",
     "connection refused",
     "connection already closed",
@@ -36,7 +38,7 @@ _PASSING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Modelled:
     """What a model run did. `everything`: gold was computed anew as a whole; `days` were replaced otherwise."""
 
@@ -45,6 +47,12 @@ class Modelled:
     days: int
     models: int
     tests: int
+
+
+def run(resources: Resources, job: Job) -> Modelled:
+    """Run the stage."""
+    settings = resources.settings
+    return model(resources.warehouse, job.window.interval, project=settings.dbt_project, work=settings.home / "dbt")
 
 
 def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path, everything: bool = False) -> Modelled:
@@ -59,27 +67,33 @@ def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path
     """
     dbt = Project(project, work, _TARGETS[warehouse.dialect])
     digest = dbt.digest()
-    with warehouse.hold(exclusive=True) as session:
-        bookkeeping.prepare(session)
-        _expect_silver(session)
-        with session.transaction():
-            rebuilt = bookkeeping.project(session) != digest
-            scope = note_scope(session, interval, everything=everything or rebuilt)
-        reach(Failpoint.MODEL_BEFORE_BUILD)
+    with warehouse.hold(exclusive=True) as connection:
+        bookkeeping.create_tables(connection)
+        _expect_silver(connection)
+        with connection.transaction():
+            rebuilt = bookkeeping.modelled_project(connection) != digest
+            scope = enqueue_scope(connection, interval, everything=everything or rebuilt)
+        crash_point(Failpoint.MODEL_BEFORE_BUILD)
         built = dbt.build(warehouse.dbt_environment(), full_refresh=rebuilt or everything)
         if not built.succeeded:
             raise _failure(built, interval, dbt.log)
-        reach(Failpoint.MODEL_AFTER_BUILD)
-        with session.transaction():
-            bookkeeping.forget(session, project=digest)
-    return Modelled(interval, scope.everything, len(scope.days), built.models, built.tests)
+        crash_point(Failpoint.MODEL_AFTER_BUILD)
+        with connection.transaction():
+            bookkeeping.clear_changes(connection, project=digest)
+    return Modelled(
+        interval=interval,
+        everything=scope.everything,
+        days=len(scope.days),
+        models=built.models,
+        tests=built.tests,
+    )
 
 
-def _expect_silver(session: Session) -> None:
-    if session.dialect is Dialect.REDSHIFT:
+def _expect_silver(connection: WarehouseConnection) -> None:
+    if connection.dialect is Dialect.REDSHIFT:
         return  # external tables are in no information_schema; dbt says which one is missing
-    with session.transaction():
-        present = {name for (name,) in session.run(
+    with connection.transaction():
+        present = {name for (name,) in connection.run(
             "select table_name::text from information_schema.tables where table_schema = %s", (layout.DATABASE,)
         )}  # fmt: skip
     missing = sorted({entity.value for entity in Entity} - present)
@@ -92,7 +106,7 @@ def _expect_silver(session: Session) -> None:
 
 def _failure(built: Built, interval: Interval, log: Path) -> DeftunesError:
     if built.problem is not None:
-        kind = RetriableError if _is_passing(built.problem) else DeftunesError
+        kind = RetriableError if _is_transient(built.problem) else DeftunesError
         return kind(f"model {interval}: dbt could not build: {built.problem}. Its log is {log}")
     lines = [
         f"  {node.kind} {node.name}: {node.message}" + (f"\n    SQL: {node.compiled}" if node.compiled else "")
@@ -100,9 +114,11 @@ def _failure(built: Built, interval: Interval, log: Path) -> DeftunesError:
     ]
     head = f"model {interval}: expected every model and test to succeed, got {len(built.failed)} that did not"
     tail = f"{built.skipped} after them were left as they are; run `deftunes model` again once the cause is removed"
-    kind = RetriableError if built.failed and all(_is_passing(node.message) for node in built.failed) else DeftunesError
+    kind = (
+        RetriableError if built.failed and all(_is_transient(node.message) for node in built.failed) else DeftunesError
+    )
     return kind("\n".join([f"{head}:", *lines, tail]))
 
 
-def _is_passing(message: str) -> bool:
-    return any(words in message.lower() for words in _PASSING)
+def _is_transient(message: str) -> bool:
+    return any(words in message.lower() for words in _TRANSIENT)

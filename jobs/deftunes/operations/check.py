@@ -11,28 +11,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from deftunes.adapters.catalog import Refs, silver_table
 from deftunes.core import layout
-from deftunes.core.entities import Entity
+from deftunes.core.entities import Entity, entities_of
 from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.core.interval import Interval, midnight
-from deftunes.pipeline import PipelineName, expect_published
+from deftunes.core.stages import PipelineName
+from deftunes.pipeline import expect_published
+from deftunes.resources import Resources
 from deftunes.state.bookkeeping import CHANGED, LOADED
-
-if TYPE_CHECKING:
-    from deftunes.resources import Platform
 
 Sums = dict[str, tuple[int, Decimal]]  # by currency: items, revenue
 
 _PAUSE_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
     """What readers see of an entity. `sales` are those of the interval, for sessions: items and revenue by currency."""
 
     entity: Entity
@@ -41,8 +39,8 @@ class Held:
 
 
 def check(
-    platform: "Platform", name: PipelineName, asked: Interval, *, on_wait: Callable[[BaseException], None]
-) -> Iterator[Held]:
+    resources: Resources, name: PipelineName, asked: Interval, *, on_wait: Callable[[BaseException], None]
+) -> Iterator[Reconciliation]:
     """Prove for each entity of a pipeline that gold shows the landings in use for an interval.
 
     Looks again for as long as `model` waits for its lock (`lock_timeout`); `on_wait` is told why, once an entity.
@@ -52,33 +50,33 @@ def check(
         RetriableError: in all that time gold has not come to show what another run brought.
     """
 
-    def tell_once(state: RetryCallState) -> None:
+    def report_once(state: RetryCallState) -> None:
         if state.attempt_number == 1 and state.outcome and (reason := state.outcome.exception()):
             on_wait(reason)
 
-    patiently = Retrying(
+    until_reconciled = Retrying(
         retry=retry_if_exception_type(RetriableError),
-        stop=stop_after_delay(platform.settings.lock_timeout),
+        stop=stop_after_delay(resources.settings.lock_timeout),
         wait=wait_fixed(_PAUSE_SECONDS),
-        before_sleep=tell_once,
+        before_sleep=report_once,
         reraise=True,
     )
-    for entity in name.entities:
-        yield patiently(_prove, platform, name, entity, asked)
+    for entity in entities_of(name):
+        yield until_reconciled(_reconcile, resources, name, entity, asked)
 
 
-def _prove(platform: "Platform", name: PipelineName, entity: Entity, asked: Interval) -> Held:
+def _reconcile(resources: Resources, name: PipelineName, entity: Entity, asked: Interval) -> Reconciliation:
     command = f"deftunes run {name}"
-    batch = expect_published(platform, entity, asked, command)
+    batch = expect_published(resources, entity, asked, command)
     run_again = f"run: {command} --start {asked.start} --end {asked.end}"
-    on_main = Refs(silver_table(platform.catalog, entity)).batch_of(batch.base)
-    _expect_modelled(platform, entity, on_main, run_again)
-    sales = _sales(platform, batch.interval, run_again) if entity is Entity.SESSIONS else None
-    return Held(entity, on_main, sales)
+    on_main = Refs(silver_table(resources.catalog, entity)).batch_of(batch.base)
+    _expect_modelled(resources, entity, on_main, run_again)
+    sales = None if entity.is_snapshot else _sales(resources, batch.interval, run_again)
+    return Reconciliation(entity=entity, batch_id=on_main, sales=sales)
 
 
-def _expect_modelled(platform: "Platform", entity: Entity, on_main: str | None, run_again: str) -> None:
-    loaded, noted = platform.warehouse.query(
+def _expect_modelled(resources: Resources, entity: Entity, on_main: str | None, run_again: str) -> None:
+    loaded, pending = resources.warehouse.query(
         f"select (select batch_id from {LOADED} where entity = '{entity}'), "
         f"(select count(*) from {CHANGED} where entity = '{entity}')"
     ).rows[0]
@@ -87,19 +85,19 @@ def _expect_modelled(platform: "Platform", entity: Entity, on_main: str | None, 
             f"expected the warehouse to hold batch {on_main} of {entity}, which main holds, got {loaded}. "
             f"Unless another run is bringing it right now, {run_again}"
         )
-    if noted:
+    if pending:
         raise RetriableError(
-            f"expected gold to show all that was loaded of {entity}, got {noted} changes that it does not show. "
+            f"expected gold to show all that was loaded of {entity}, got {pending} changes that it does not show. "
             f"Unless another run is bringing them right now, {run_again}"
         )
 
 
-def _sales(platform: "Platform", interval: Interval, run_again: str) -> Sums:
+def _sales(resources: Resources, interval: Interval, run_again: str) -> Sums:
     """Sales of an interval, the same in silver, in the fact and in a BI view; one statement sees one state."""
     months = Interval(interval.start.replace(day=1), _month_after(interval.end))
     fact = f"{layout.SERVING_SCHEMA}.fact_session"
     found: dict[str, Sums] = {"silver": {}, "fact": {}, "fact, by month": {}, "view, by month": {}}
-    answer = platform.warehouse.query(
+    answer = resources.warehouse.query(
         f"select 'silver', currency, count(*), sum(price) from {layout.DATABASE}.{Entity.SESSIONS} "
         f"where session_start_time >= '{midnight(interval.start)}' and session_start_time < '{midnight(interval.end)}' "
         "group by currency union all "
@@ -108,16 +106,16 @@ def _sales(platform: "Platform", interval: Interval, run_again: str) -> Sums:
         f"select 'fact, by month', currency, 0, sum(price) from {fact} "
         f"where session_date >= '{months.start}' and session_date < '{months.end}' group by currency union all "
         f"select 'view, by month', currency, 0, sum(total_sales) from {layout.BI_SCHEMA}.sales_per_country_vw "
-        f"where session_year * 12 + session_month >= {_number(months.start)} "
-        f"and session_year * 12 + session_month < {_number(months.end)} group by currency"
+        f"where session_year * 12 + session_month >= {_month_number(months.start)} "
+        f"and session_year * 12 + session_month < {_month_number(months.end)} group by currency"
     )
     for where, currency, items, revenue in answer.rows:
         found[where][currency] = (items, revenue)
     for one, other in (("silver", "fact"), ("fact, by month", "view, by month")):
         if found[one] != found[other]:
             raise DeftunesError(
-                f"expected the same sales of {interval} in the {one} and in the {other}, got {_told(found[one])} and "
-                f"{_told(found[other])}; {run_again}"
+                f"expected the same sales of {interval} in the {one} and in the {other}, got "
+                f"{_describe(found[one])} and {_describe(found[other])}; {run_again}"
             )
     return found["fact"]
 
@@ -128,10 +126,10 @@ def _month_after(end: date) -> date:
     return date(last.year + last.month // 12, last.month % 12 + 1, 1)
 
 
-def _number(month: date) -> int:
+def _month_number(month: date) -> int:
     return month.year * 12 + month.month
 
 
-def _told(sums: Sums) -> str:
-    told = (f"{items} items {revenue} {currency}" for currency, (items, revenue) in sorted(sums.items()))
-    return ", ".join(told) or "none"
+def _describe(sums: Sums) -> str:
+    parts = (f"{items} items {revenue} {currency}" for currency, (items, revenue) in sorted(sums.items()))
+    return ", ".join(parts) or "none"

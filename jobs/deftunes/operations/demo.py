@@ -12,12 +12,13 @@ from deftunes.core import layout
 from deftunes.core.errors import DeftunesError
 from deftunes.core.interval import Interval
 from deftunes.core.settings import environment
-from deftunes.pipeline import Outcome, PipelineName, run_pipeline
+from deftunes.core.stages import PipelineName
+from deftunes.pipeline import Outcome, run_pipeline
 
 if TYPE_CHECKING:
-    from deftunes.adapters.warehouse import Answer, Warehouse
+    from deftunes.adapters.warehouse import QueryResult, Warehouse
     from deftunes.core.settings import Settings
-    from deftunes.resources import Platform
+    from deftunes.resources import Resources
 
 _DSN = "SONG_CATALOG_DSN"
 _SHOWN_ROWS = 8
@@ -40,13 +41,13 @@ def load_catalogue(settings: "Settings", songs: Path | None) -> str:
     return f"Loaded {rows} songs into deftunes.songs" if rows else "deftunes.songs is there already"
 
 
-def demo_days(platform: "Platform", first: date, last: date) -> Iterator[tuple[Interval, Iterator[Outcome]]]:
+def demo_days(resources: "Resources", first: date, last: date) -> Iterator[tuple[Interval, Iterator[Outcome]]]:
     """The pipeline of each day, one after the other as in production."""
     for interval in Interval(first, last).chunks(1):
-        yield interval, run_pipeline(platform, PipelineName.ALL, interval)
+        yield interval, run_pipeline(resources, PipelineName.ALL, interval)
 
 
-def show_views(warehouse: "Warehouse") -> Iterator[tuple[str, "Answer"]]:
+def show_views(warehouse: "Warehouse") -> Iterator[tuple[str, "QueryResult"]]:
     """The first rows of each BI view, by name."""
     for view in layout.BI_VIEWS:
         yield view, warehouse.query(f"select * from {layout.BI_SCHEMA}.{view} order by 1, 2, 3 limit {_SHOWN_ROWS}")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from deftunes.adapters.catalog import Refs, silver_table
 from deftunes.core.entities import Entity
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.embedded import resolve
-from deftunes.resources import Platform
+from deftunes.resources import Resources
 
 if TYPE_CHECKING:
     from deftunes.core.settings import Settings
@@ -45,38 +45,38 @@ class _Discard:
         """Nothing is open."""
 
 
-def run_checks(settings: "Settings") -> Iterator[Check]:
+def diagnose(settings: "Settings") -> Iterator[Check]:
     """All checks, in the order in which one failure explains the next."""
     yield _check("python", _python, "use Python 3.11: make setup finds it")
     yield _check(
         "java and jars", lambda: _java(settings), "make setup fetches them; JAVA_HOME may name a Java 17 of your own"
     )
     yield _check("disk", lambda: _disk(settings), "free at least 2 GiB, or set DEFTUNES_HOME to a larger disk")
-    for part in Part:
+    for part in Service:
         yield _check(f"part {part}", partial(_part, settings, part), "deftunes down, then deftunes up; see its log")
-    platform = Platform(resolve(settings, Part))
+    resources = Resources(resolve(settings, Service))
     try:
-        yield _check("lake", lambda: _lake(platform), "check DEFTUNES_LAKE and its credentials")
-        yield _check("catalog", lambda: _catalog(platform), "check AWS_ENDPOINT_URL and the Glue permissions")
+        yield _check("lake", lambda: _lake(resources), "check DEFTUNES_LAKE and its credentials")
+        yield _check("catalog", lambda: _catalog(resources), "check AWS_ENDPOINT_URL and the Glue permissions")
         yield _check(
             "songs source",
-            lambda: _songs(platform),
+            lambda: _songs(resources),
             "check DEFTUNES_SONGS_DSN; the role needs SELECT on deftunes.songs",
         )
-        yield _check("purchase api", lambda: _api(platform), "check DEFTUNES_API_URL and DEFTUNES_API_TOKEN")
-        yield _check("warehouse", lambda: _warehouse(platform), "check DEFTUNES_WAREHOUSE_DSN")
+        yield _check("purchase api", lambda: _api(resources), "check DEFTUNES_API_URL and DEFTUNES_API_TOKEN")
+        yield _check("warehouse", lambda: _warehouse(resources), "check DEFTUNES_WAREHOUSE_DSN")
         yield _check(
             "branches",
-            lambda: _branches(platform),
+            lambda: _branches(resources),
             "run the interval of the batch again; it is published or refused anew",
         )
     finally:
-        platform.close()
+        resources.close()
 
 
-def run_aws_checks(settings: "Settings") -> Iterator[Check]:
+def diagnose_aws(settings: "Settings") -> Iterator[Check]:
     """What Terraform and a release should have left in the AWS account of the caller's own credentials."""
-    from deftunes.adapters.account import Account  # noqa: PLC0415 - only here
+    from deftunes.adapters.account import Account
 
     account = Account(settings.aws_region)
     apply, release = "terraform apply", "make deploy, with the release of your terraform.tfvars"
@@ -106,8 +106,8 @@ def _python() -> str:
 
 
 def _java(settings: "Settings") -> str:
-    from deftunes.adapters.jars import classpath  # noqa: PLC0415 - a missing library is a finding
-    from deftunes.adapters.java import java_home  # noqa: PLC0415
+    from deftunes.adapters.jars import classpath
+    from deftunes.adapters.java import java_home
 
     return f"{java_home(settings.java_home)}, {len(classpath())} jars"
 
@@ -122,8 +122,8 @@ def _disk(settings: "Settings") -> str:
     return f"{free / 1024**3:.0f} GiB free in {settings.home}"
 
 
-def _part(settings: "Settings", part: Part) -> str:
-    from deftunes.embedded import parts  # noqa: PLC0415
+def _part(settings: "Settings", part: Service) -> str:
+    from deftunes.embedded import parts
 
     resolved = resolve(settings, {part})
     if resolved == settings:
@@ -131,34 +131,36 @@ def _part(settings: "Settings", part: Part) -> str:
     return next(status.address or "up" for status in parts(settings) if status.part is part)
 
 
-def _lake(platform: Platform) -> str:
-    next(platform.lake.keys("runs/"), None)
-    return platform.lake.uri("")
+def _lake(resources: "Resources") -> str:
+    next(resources.lake.keys("runs/"), None)
+    return resources.lake.uri("")
 
 
-def _catalog(platform: Platform) -> str:
-    found = [entity for entity in Entity if silver_table(platform.catalog, entity) is not None]
+def _catalog(resources: "Resources") -> str:
+    found = [entity for entity in Entity if silver_table(resources.catalog, entity) is not None]
     return f"{len(found)} of {len(Entity)} tables" if found else "no tables yet"
 
 
-def _songs(platform: Platform) -> str:
-    with platform.songs_source.snapshot():
+def _songs(resources: "Resources") -> str:
+    with resources.songs_source.snapshot():
         return "deftunes.songs can be read"
 
 
-def _api(platform: Platform) -> str:
+def _api(resources: "Resources") -> str:
     # A day before the shop opened: an answer, and nothing personal in it.
-    answer = platform.api.sessions(date(1970, 1, 1), date(1970, 1, 2), _Discard)
+    answer = resources.api.sessions(date(1970, 1, 1), date(1970, 1, 2), _Discard)
     return f"answers, its clock says {answer.extracted_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _warehouse(platform: Platform) -> str:
-    return f"answers as {platform.warehouse.query('select current_database()').rows[0][0]}"
+def _warehouse(resources: "Resources") -> str:
+    return f"answers as {resources.warehouse.query('select current_database()').rows[0][0]}"
 
 
-def _branches(platform: Platform) -> str:
+def _branches(resources: "Resources") -> str:
     open_branches = [
-        f"{entity}: {branch}" for entity in Entity for branch in Refs(silver_table(platform.catalog, entity)).branches()
+        f"{entity}: {branch}"
+        for entity in Entity
+        for branch in Refs(silver_table(resources.catalog, entity)).branches()
     ]
     if open_branches:
         raise RuntimeError(f"expected none, got {len(open_branches)} unpublished batches: {', '.join(open_branches)}")

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyspark.sql import SparkSession
 
-_KEPT_SNAPSHOTS = 20  # a load that lags behind finds what changed since; beyond that it copies everything
+_SNAPSHOTS_RETAINED = 20  # a load that lags behind finds what changed since; beyond that it copies everything
 _FEW_FILES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Maintained:
     """What was done to one table."""
 
@@ -36,7 +36,7 @@ class Maintained:
 
 
 def maintain(spark: "SparkSession", catalog: "Catalog", keep_days: int) -> Iterator[Maintained]:
-    """Tidy every silver table; snapshots younger than `keep_days` stay for time travel and slow loads.
+    """Maintain every silver table; snapshots younger than `keep_days` stay for time travel and slow loads.
 
     Raises:
         RetriableError: a run changed some of them meanwhile; the others are done.
@@ -48,7 +48,7 @@ def maintain(spark: "SparkSession", catalog: "Catalog", keep_days: int) -> Itera
         if before is None or before.current_snapshot() is None:
             continue
         try:
-            rewritten = _tidy(spark, f"{layout.DATABASE}.{name}", older_than)
+            rewritten = _compact_and_expire(spark, f"{layout.DATABASE}.{name}", older_than)
         except Exception as error:
             if not is_lost_commit(error):
                 raise
@@ -56,7 +56,12 @@ def maintain(spark: "SparkSession", catalog: "Catalog", keep_days: int) -> Itera
             continue
         after = silver_table(catalog, name)
         assert after is not None
-        yield Maintained(name, rewritten, len(before.snapshots()), len(after.snapshots()))
+        yield Maintained(
+            table=name,
+            files_rewritten=rewritten,
+            snapshots_before=len(before.snapshots()),
+            snapshots_after=len(after.snapshots()),
+        )
     if lost:
         raise RetriableError(
             f"maintain: a run changed {', '.join(lost)} meanwhile, and its commit stands; every other table is done. "
@@ -64,7 +69,7 @@ def maintain(spark: "SparkSession", catalog: "Catalog", keep_days: int) -> Itera
         )
 
 
-def _tidy(spark: "SparkSession", table: str, older_than: datetime) -> int:
+def _compact_and_expire(spark: "SparkSession", table: str, older_than: datetime) -> int:
     """Returns the number of data files that were rewritten."""
     rewritten = spark.sql(
         f"CALL {CATALOG}.system.rewrite_data_files(table => '{table}', "
@@ -73,7 +78,7 @@ def _tidy(spark: "SparkSession", table: str, older_than: datetime) -> int:
     spark.sql(f"CALL {CATALOG}.system.rewrite_position_delete_files(table => '{table}')")
     spark.sql(
         f"CALL {CATALOG}.system.expire_snapshots(table => '{table}', "
-        f"older_than => TIMESTAMP '{older_than:%Y-%m-%d %H:%M:%S}', retain_last => {_KEPT_SNAPSHOTS})"
+        f"older_than => TIMESTAMP '{older_than:%Y-%m-%d %H:%M:%S}', retain_last => {_SNAPSHOTS_RETAINED})"
     )
     assert rewritten is not None
     return int(rewritten["rewritten_data_files_count"])

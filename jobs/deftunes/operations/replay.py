@@ -1,54 +1,40 @@
-"""Replay: judge the landings behind quarantine again, after a rule or a threshold changed, and publish what passes."""
+"""Replay: validate the landings behind quarantine again after a rule or threshold changed, publish what passes."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
 
 from deftunes.core import layout
 from deftunes.core.entities import Entity
-from deftunes.core.interval import ONE_DAY, Interval
-from deftunes.pipeline import Outcome, Scope, Stage, bring, load, model
+from deftunes.core.interval import Interval, runs_of
+from deftunes.core.stages import RunWindow, Stage
+from deftunes.job import Job
+from deftunes.pipeline import Outcome, execute, write_audit_publish
+from deftunes.resources import Resources
 from deftunes.state import quarantine
 
-if TYPE_CHECKING:
-    from deftunes.resources import Platform
 
-
-def replays(platform: "Platform", only: Entity | None) -> Iterator[tuple[Interval, Iterator[Outcome]]]:
-    """For each stretch of days (each snapshot) that has rejected records: the stages that judge it again.
+def replays(resources: Resources, only: Entity | None) -> Iterator[tuple[Interval, Iterator[Outcome]]]:
+    """For each run of days (each snapshot) that has rejected records: the stages that validate it again.
 
     Under unchanged rules `main` holds these landings already, and nothing is done.
     """
     for entity in Entity:
         if only in (None, entity):
-            for scope in _scopes(platform, entity):
-                yield scope.interval, _replay(platform, entity, scope)
+            for window in _windows(resources, entity):
+                yield window.interval, _replay(resources, Job(entity=entity, window=window))
 
 
-def _replay(platform: "Platform", entity: Entity, scope: Scope) -> Iterator[Outcome]:
-    yield from bring(platform, entity, scope)
-    yield Outcome(Stage.LOAD, entity, load(platform, entity))
-    yield Outcome(Stage.MODEL, None, model(platform, scope))
+def _replay(resources: Resources, job: Job) -> Iterator[Outcome]:
+    yield from write_audit_publish(resources, job)
+    yield execute(Stage.LOAD, resources, job)
+    yield execute(Stage.MODEL, resources, Job(window=job.window))
 
 
-def _scopes(platform: "Platform", entity: Entity) -> Iterator[Scope]:
-    rejected = list(quarantine.listed(platform.catalog, entity, fields=("day",)))
+def _windows(resources: Resources, entity: Entity) -> Iterator[RunWindow]:
+    rejected = list(quarantine.listed(resources.catalog, entity, fields=("day",)))
     if entity.is_snapshot:
-        landing = platform.landings(entity).in_use(layout.SNAPSHOT) if rejected else None
+        landing = resources.landings(entity).in_use(layout.SNAPSHOT) if rejected else None
         if landing:
-            yield Scope(landing.interval, ())
+            yield RunWindow(landing.interval, ())
         return
-    days = sorted({row["day"] for row in rejected if row["day"]})
-    for stretch in _stretches(days):
-        yield Scope(Interval(stretch[0], stretch[-1] + ONE_DAY), tuple(stretch))
-
-
-def _stretches(days: list[date]) -> Iterator[list[date]]:
-    stretch: list[date] = []
-    for day in days:
-        if stretch and day - stretch[-1] > timedelta(days=1):
-            yield stretch
-            stretch = []
-        stretch.append(day)
-    if stretch:
-        yield stretch
+    for run in runs_of(row["day"] for row in rejected if row["day"]):
+        yield RunWindow(run, tuple(run.days()))

@@ -8,23 +8,23 @@ from deftunes.adapters.catalog import Refs, silver_table
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.state import quarantine
-from deftunes.state.batches import held_manifest
+from deftunes.state.manifest import published_manifest
 
 if TYPE_CHECKING:
     from deftunes.adapters.lake import JsonObject, Lake
-    from deftunes.resources import Platform
+    from deftunes.resources import Resources
 
 _RUNS = 12
 _RUN_DAYS = 7
 _THREADS = 8
 
 
-def entity_states(platform: "Platform") -> list[dict[str, Any]]:
+def entity_states(resources: "Resources") -> list[dict[str, Any]]:
     """One object per entity: its batch on main, rows, rejected records, branches that were not published."""
-    held_back = dict.fromkeys(Entity, 0)
-    for row in quarantine.listed(platform.catalog, fields=("entity",)):
-        held_back[Entity(row["entity"])] += 1
-    return [_state(platform, entity, held_back[entity]) for entity in Entity]
+    quarantined = dict.fromkeys(Entity, 0)
+    for row in quarantine.listed(resources.catalog, fields=("entity",)):
+        quarantined[Entity(row["entity"])] += 1
+    return [_state(resources, entity, quarantined[entity]) for entity in Entity]
 
 
 def latest_runs(lake: "Lake") -> "list[JsonObject]":
@@ -44,19 +44,19 @@ def latest_runs(lake: "Lake") -> "list[JsonObject]":
     ]
 
 
-def _state(platform: "Platform", entity: Entity, held_back: int) -> dict[str, Any]:
-    refs = Refs(silver_table(platform.catalog, entity))
-    held = held_manifest(platform.lake, refs, entity)
+def _state(resources: "Resources", entity: Entity, quarantined: int) -> dict[str, Any]:
+    refs = Refs(silver_table(resources.catalog, entity))
+    published = published_manifest(resources.lake, refs, entity)
     newest = next(refs.ancestors(refs.main), None)
     summary = newest.summary.additional_properties if newest and newest.summary else {}
     return {
         "entity": entity.value,
-        "batch_id": held.batch_id if held else None,
-        "interval": str(held.interval) if held else None,
+        "batch_id": published.batch_id if published else None,
+        "interval": str(published.interval) if published else None,
         "rows": int(summary["total-records"]) if "total-records" in summary else 0,
-        "received": held.received if held else None,
-        "rejected": held.rejected if held else None,
-        "in_quarantine": held_back,
+        "received": published.received if published else None,
+        "rejected": published.rejected if published else None,
+        "in_quarantine": quarantined,
         "open_branches": [layout.batch_of_branch(name) for name in refs.branches()],
     }
 

@@ -1,1 +1,1 @@
-"""Stage quality: the batch judged as a whole, on its branch."""
+"""Stage quality: the batch on its branch, audited as a whole."""

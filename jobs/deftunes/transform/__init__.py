@@ -1,1 +1,1 @@
-"""Stage transform: landings in use, typed and judged row by row, on the batch's branch of silver."""
+"""Stage transform: landings in use, typed and validated row by row, on the batch's branch of silver."""

@@ -3,7 +3,7 @@
     record text -> typed fields, and what is wrong with them
 
 A field of the wrong type rejects its record (an item's field: that item), never the landing. Unknown fields are
-ignored and named once by the caller. The DQDL row rules judge what this module could type; the same reader of
+ignored and named once by the caller. The DQDL row rules validate what this module could type; the same reader of
 instants serves extract, so no record is readable for one stage and not for the other.
 """
 
@@ -32,7 +32,7 @@ USER_FIELDS = frozenset({"user_id", "user_name", "user_lastname", "user_location
 
 
 @dataclass(slots=True)
-class Judged:
+class ParsedRow:
     """One row to be: its typed values by silver column, and what is wrong with it."""
 
     values: dict[str, Any]
@@ -40,39 +40,39 @@ class Judged:
 
 
 @dataclass(slots=True)
-class Session:
+class ParsedSession:
     """A session and its items. `digest` is over the whole record's content."""
 
     digest: bytes
-    session: Judged
-    items: list[Judged]
+    row: ParsedRow
+    items: list[ParsedRow]
     unknown_fields: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
-class User:
+class ParsedUser:
     """A user. `digest` is over the whole record's content."""
 
     digest: bytes
-    user: Judged
+    row: ParsedRow
     unknown_fields: frozenset[str] = frozenset()
 
 
-def conform_session(raw: str) -> Session:
+def conform_session(raw: str) -> ParsedSession:
     """Type one record of `/sessions`; items keep their place as sent, from 1."""
     value, digest = _read(raw)
-    judged = Judged({})
+    row = ParsedRow({})
     if not isinstance(value, dict):
-        judged.problems.append(_expected("the record", "a JSON object", value))
-        return Session(digest, judged, [])
-    take = _Fields(value, judged)
+        row.problems.append(_expected("the record", "a JSON object", value))
+        return ParsedSession(digest, row, [])
+    take = _Fields(value, row)
     take("session_id", _text)
     take("user_id", _text)
     take("user_agent", _text)
     take("session_start_time", _instant)
     items = value.get("session_items", _MISSING)
     if not isinstance(items, list):
-        judged.problems.append(_expected("session_items", "an array", items))
+        row.problems.append(_expected("session_items", "an array", items))
         items = []
     unknown = value.keys() - SESSION_FIELDS
     rows = []
@@ -80,7 +80,7 @@ def conform_session(raw: str) -> Session:
         rows.append(_conform_item(number, item))
         if isinstance(item, dict):
             unknown |= {f"session_items[].{name}" for name in item.keys() - ITEM_FIELDS}
-    return Session(digest, judged, rows, frozenset(unknown))
+    return ParsedSession(digest, row, rows, frozenset(unknown))
 
 
 def item_record(raw: str, item_number: int) -> str:
@@ -90,12 +90,12 @@ def item_record(raw: str, item_number: int) -> str:
     return encode({**keys, "item_number": item_number, "item": session["session_items"][item_number - 1]}).decode()
 
 
-def _conform_item(number: int, item: Any) -> Judged:
-    judged = Judged({"item_number": number})
+def _conform_item(number: int, item: Any) -> ParsedRow:
+    row = ParsedRow({"item_number": number})
     if not isinstance(item, dict):
-        judged.problems.append(_expected("the item", "a JSON object", item))
-        return judged
-    take = _Fields(item, judged)
+        row.problems.append(_expected("the item", "a JSON object", item))
+        return row
+    take = _Fields(item, row)
     take("song_id", _text, column="track_id")
     take("song_name", _text)
     take("artist_id", _text)
@@ -104,32 +104,32 @@ def _conform_item(number: int, item: Any) -> Judged:
     take("currency", _text)
     take("liked", _boolean)
     take("liked_since", _instant)
-    return judged
+    return row
 
 
-def conform_user(raw: str) -> User:
+def conform_user(raw: str) -> ParsedUser:
     """Type one record of `/users`."""
     value, digest = _read(raw)
-    judged = Judged({})
+    row = ParsedRow({})
     if not isinstance(value, dict):
-        judged.problems.append(_expected("the record", "a JSON object", value))
-        return User(digest, judged)
-    take = _Fields(value, judged)
+        row.problems.append(_expected("the record", "a JSON object", value))
+        return ParsedUser(digest, row)
+    take = _Fields(value, row)
     take("user_id", _text)
     take("user_name", _text)
     take("user_lastname", _text)
     take("user_since", _instant)
     location = value.get("user_location", _MISSING)
     if not isinstance(location, list) or len(location) != _LOCATION_PARTS:
-        judged.problems.append(_expected("user_location", "[latitude, longitude, place, country, timezone]", location))
+        row.problems.append(_expected("user_location", "[latitude, longitude, place, country, timezone]", location))
     else:
         names = ("latitude", "longitude", "place_name", "country_code", "timezone")
-        part = _Fields(dict(zip(names, location, strict=True)), judged)
+        part = _Fields(dict(zip(names, location, strict=True)), row)
         for name in names:
             part(name, _degrees if name in ("latitude", "longitude") else _text)
             if part.sent[name] is None:
-                judged.problems.append(_expected(name, "text", None))
-    return User(digest, judged, frozenset(value.keys() - USER_FIELDS))
+                row.problems.append(_expected(name, "text", None))
+    return ParsedUser(digest, row, frozenset(value.keys() - USER_FIELDS))
 
 
 def session_rows(line: str) -> Iterator[dict[str, Any]]:
@@ -140,11 +140,11 @@ def session_rows(line: str) -> Iterator[dict[str, Any]]:
         "record": line,
         "item_count": len(parsed.items),
         "unknown": sorted(parsed.unknown_fields),
-        "problems": parsed.session.problems,
-        **parsed.session.values,
+        "problems": parsed.row.problems,
+        **parsed.row.values,
     }
     for item in parsed.items:
-        yield {"digest": parsed.digest, "problems": item.problems, **parsed.session.values, **item.values}
+        yield {"digest": parsed.digest, "problems": item.problems, **parsed.row.values, **item.values}
 
 
 def user_rows(line: str) -> Iterator[dict[str, Any]]:
@@ -154,8 +154,8 @@ def user_rows(line: str) -> Iterator[dict[str, Any]]:
         "digest": parsed.digest,
         "record": line,
         "unknown": sorted(parsed.unknown_fields),
-        "problems": parsed.user.problems,
-        **parsed.user.values,
+        "problems": parsed.row.problems,
+        **parsed.row.values,
     }
 
 
@@ -165,10 +165,10 @@ class _WrongTypeError(Exception):
 
 @dataclass(slots=True)
 class _Fields:
-    """Reads fields of one object into `judged`; absent and null are NULL, what cannot be typed is a problem."""
+    """Reads fields of one object into `row`; absent and null are NULL, what cannot be typed is a problem."""
 
     sent: dict[str, Any]
-    judged: Judged
+    row: ParsedRow
 
     def __call__(self, name: str, read: Callable[[Any], Any], *, column: str | None = None) -> None:
         value = self.sent.get(name)
@@ -177,8 +177,8 @@ class _Fields:
             try:
                 typed = read(value)
             except _WrongTypeError as expected:
-                self.judged.problems.append(_expected(name, str(expected), value))
-        self.judged.values[column or name] = typed
+                self.row.problems.append(_expected(name, str(expected), value))
+        self.row.values[column or name] = typed
 
 
 def _read(raw: str) -> tuple[Any, bytes]:

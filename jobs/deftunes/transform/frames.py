@@ -1,11 +1,11 @@
-"""What the entities' transforms share: landings as frames, typed by our own conforming, and the judgement of rows."""
+"""What the entities' transforms share: landings as frames, typed by our own conforming, and the validation of rows."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark import StorageLevel
-from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+from pyspark.sql import functions as F
 
 from deftunes.transform.convert import Conform, Converter
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from deftunes.state.landings import Receipt
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A batch's rows and what became of its records.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """A batch's rows, and which of its records were accepted.
 
     `rows` are the accepted rows, typed. `rejected` has one row per rejected record: landing, record, record_sha256,
-    reasons; `accepted` has key and record_sha256 of each accepted one. Counts are in items for sessions; `conflicts`
+    reasons; `accepted` has key and record_sha256 of each accepted one. Counts are in items for sessions; `conflicting`
     are records that share their key with a different one of the same landing.
     """
 
@@ -30,7 +30,7 @@ class Judgement:
     accepted: "DataFrame"
     received: int
     rejected_count: int
-    conflicts: int = 0
+    conflicting: int = 0
     unknown_fields: tuple[str, ...] = ()
 
 
@@ -56,7 +56,7 @@ def landed_records(
     return lines.mapInArrow(convert.batches, ddl)
 
 
-def kept(frame: "DataFrame") -> "DataFrame":
+def cached(frame: "DataFrame") -> "DataFrame":
     """Computed once, read several times; what does not fit in memory goes to this machine's disk."""
     return frame.persist(StorageLevel.MEMORY_AND_DISK)
 

@@ -1,4 +1,4 @@
-"""Sessions: landed days -> items, typed and judged; a batch replaces exactly its days.
+"""Sessions: landed days -> items, typed and validated; a batch replaces exactly its days.
 
     lines -> conform -> collapse identical -> conflicts -> session rules -> newest day wins -> item rules
 
@@ -10,21 +10,27 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
-from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+from pyspark.sql import functions as F
 
 from deftunes.adapters.deequ import failed_rules
-from deftunes.core.interval import midnight, runs_of
-from deftunes.state.schema import SESSIONS
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.core.interval import ONE_DAY, Interval, midnight, runs_of
+from deftunes.state.landings import Landings
+from deftunes.state.markers import linked_days
+from deftunes.state.schema import TABLES
+from deftunes.transform.branch import batch_writer, main_before
 from deftunes.transform.conform import item_record, session_rows
 from deftunes.transform.frames import (
-    Judgement,
+    Validation,
     accepted_records,
-    kept,
+    cached,
     landed_records,
     reason_if,
     reasons,
     rejected_records,
 )
+from deftunes.transform.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,25 +39,12 @@ if TYPE_CHECKING:
 
     from deftunes.adapters.lake import Lake
     from deftunes.core.rules import Ruleset
+    from deftunes.state.batches import Batch
     from deftunes.state.landings import Receipt
 
-_SESSION_COLUMNS = {
-    "session_id": "string",
-    "user_id": "string",
-    "user_agent": "string",
-    "session_start_time": "timestamp",
-}
-_ITEM_COLUMNS = {
-    "item_number": "int",
-    "track_id": "string",
-    "song_name": "string",
-    "artist_id": "string",
-    "artist_name": "string",
-    "price": "decimal(12,2)",
-    "currency": "string",
-    "liked": "boolean",
-    "liked_since": "timestamp",
-}
+_DECLARED = Entity.SESSIONS.declaration
+_ITEM_COLUMNS = {column.name: column.type for column in _DECLARED.columns if column.of_item}
+_SESSION_COLUMNS = {column.name: column.type for column in _DECLARED.columns if not column.of_item}
 _COLUMNS = {
     "digest": "binary",
     "record": "string",  # of the session's own row only
@@ -63,39 +56,80 @@ _COLUMNS = {
 }
 
 
+def prepare(spark: "SparkSession", lake: "Lake", batch: "Batch", rules: "Ruleset") -> Work:
+    """The items of the batch's days, and of the days linked with them."""
+    dated = {unit for unit in batch.pending if layout.is_dated(unit)}
+    days = frozenset(map(layout.day_of_unit, dated)) | batch.linked_days
+    # Records without a readable time belong to no day: they only go to quarantine.
+    undated = tuple(batch.landings[unit] for unit in batch.pending if unit not in dated)
+    main = main_before(spark, batch)
+    while True:
+        receipts = (*_receipts_of(lake, batch, days), *undated)
+        parsed = parse(spark, lake, receipts)
+        added = newly_linked_days(parsed, main, days) if days and batch.base is not None else frozenset()
+        if not added:
+            break
+        # Their sessions turned up on these days: the old days are read again and decide together with the new ones.
+        parsed.unpersist()
+        days |= linked_days(lake, batch.entity, batch.published, added)
+    validation = validate(parsed, rules)
+
+    def write(target: str) -> None:
+        writer = batch_writer(silver_rows(validation, batch.id), target, batch)
+        if days:
+            writer.overwrite(within(days))
+        else:
+            writer.append()
+
+    return Work(
+        validation=validation,
+        receipts=receipts,
+        write=write,
+        days=tuple(sorted(days)),
+        links=links_between_days(parsed) if len(days) > 1 else {},
+    )
+
+
+def _receipts_of(lake: "Lake", batch: "Batch", days: frozenset[date]) -> "tuple[Receipt, ...]":
+    """The batch's own landings of these days; of days linked with them, the ones in use."""
+    found = batch.landings
+    linked = sorted(day for day in days if layout.day_unit(day) not in found)
+    if linked:
+        interval = Interval(linked[0], linked[-1] + ONE_DAY)
+        found = {**Landings(lake, batch.entity).in_use_between(interval), **found}
+    return tuple(found[unit] for unit in map(layout.day_unit, sorted(days)) if unit in found)
+
+
 def parse(spark: "SparkSession", lake: "Lake", receipts: "Iterable[Receipt]") -> "DataFrame":
     """One row per session (item_number NULL) and one per item, identical records of one landing collapsed."""
     records = landed_records(spark, lake, receipts, session_rows, _COLUMNS)
-    return kept(records.dropDuplicates(["unit", "digest", "item_number"]))
+    return cached(records.dropDuplicates(["unit", "digest", "item_number"]))
 
 
-def judge(parsed: "DataFrame", rules: "Ruleset") -> Judgement:
+def validate(parsed: "DataFrame", rules: "Ruleset") -> Validation:
     """Accept or reject every session, then every item of the accepted ones."""
     of_sessions = _texts(rules.row_rules(_SESSION_COLUMNS))
     # One evaluation for both kinds of row; what a rule says of a row without its columns is left aside.
-    judged = failed_rules(parsed, rules.row_rules(_COLUMNS), "failed")
-    sessions = _judge_sessions(judged, of_sessions)
-    return _judgement(sessions, _judge_items(judged, _newest(sessions), of_sessions))
+    validated = failed_rules(parsed, rules.row_rules(_COLUMNS), "failed")
+    sessions = _validate_sessions(validated, of_sessions)
+    return _validation(sessions, _validate_items(validated, _newest(sessions), of_sessions))
 
 
-def shared_days(parsed: "DataFrame") -> dict[str, list[str]]:
+def links_between_days(parsed: "DataFrame") -> dict[str, list[str]]:
     """For each day that holds a session another day of the batch holds too: those other days."""
     days = (
-        _placed_sessions(parsed)
-        .groupBy("session_id")
-        .agg(F.collect_set("unit").alias("days"))
-        .where(F.size("days") > 1)
+        _dated_sessions(parsed).groupBy("session_id").agg(F.collect_set("unit").alias("days")).where(F.size("days") > 1)
     )
-    shares: dict[str, set[str]] = {}
+    links: dict[str, set[str]] = {}
     for row in days.select("days").distinct().collect():
         for day in row["days"]:
-            shares.setdefault(day, set()).update(set(row["days"]) - {day})
-    return {day: sorted(others) for day, others in sorted(shares.items())}
+            links.setdefault(day, set()).update(set(row["days"]) - {day})
+    return {day: sorted(others) for day, others in sorted(links.items())}
 
 
-def displaced_days(parsed: "DataFrame", main: "DataFrame", days: "Iterable[date]") -> frozenset[date]:
+def newly_linked_days(parsed: "DataFrame", main: "DataFrame", days: "Iterable[date]") -> frozenset[date]:
     """Days outside `days` whose rows in `main` belong to sessions of this batch: they decide together."""
-    ids = kept(_placed_sessions(parsed).select("session_id").distinct())
+    ids = cached(_dated_sessions(parsed).select("session_id").distinct())
     # Counted first: Spark then knows their size, and sends a day's ids to main's rows, but not a year's (no hint: one
     # would force them all into one heap).
     if not ids.count():
@@ -114,25 +148,25 @@ def within(days: "Iterable[date]") -> "Column":
     return condition
 
 
-def silver_rows(judged: Judgement, batch_id: str) -> "DataFrame":
+def silver_rows(validated: Validation, batch_id: str) -> "DataFrame":
     """The accepted items as silver's columns."""
-    return judged.rows.withColumn("batch_id", F.lit(batch_id)).select(*SESSIONS.column_names)
+    return validated.rows.withColumn("batch_id", F.lit(batch_id)).select(*TABLES[Entity.SESSIONS].column_names)
 
 
-def _judge_sessions(judged: "DataFrame", rules: "Column") -> "DataFrame":
-    """The sessions with the reasons against each; `twins`: how many different ones a day has under its id."""
+def _validate_sessions(validated: "DataFrame", rules: "Column") -> "DataFrame":
+    """The sessions with the reasons against each; `conflicting`: how many different ones a day has under its id."""
     by_key = Window.partitionBy("unit", "session_id")
-    twins = F.when(F.col("session_id").isNotNull(), F.count("*").over(by_key)).otherwise(1)
-    return kept(
-        judged.where(F.col("item_number").isNull())
+    conflicting = F.when(F.col("session_id").isNotNull(), F.count("*").over(by_key)).otherwise(1)
+    return cached(
+        validated.where(F.col("item_number").isNull())
         .drop(*_ITEM_COLUMNS)
-        .withColumn("twins", twins)
+        .withColumn("conflicting", conflicting)
         .withColumn(
             "reasons",
             reasons(
                 F.col("problems"),
                 F.array_intersect("failed", rules),
-                reason_if(F.col("twins") > 1, "several different records under one session_id"),
+                reason_if(F.col("conflicting") > 1, "several different records under one session_id"),
             ),
         )
     )
@@ -142,49 +176,49 @@ def _newest(sessions: "DataFrame") -> "DataFrame":
     """Of each accepted session the record (unit, digest) that was extracted last, whatever its day."""
     newest = Window.partitionBy("session_id").orderBy(F.desc("ingested_at"), F.desc("unit"))
     return (
-        sessions.where(_is_accepted() & _is_placed())
-        .withColumn("place", F.row_number().over(newest))
-        .where(F.col("place") == 1)
+        sessions.where(_is_accepted() & _is_dated())
+        .withColumn("row_rank", F.row_number().over(newest))
+        .where(F.col("row_rank") == 1)
         .select("unit", "digest")
     )
 
 
-def _judge_items(judged: "DataFrame", winners: "DataFrame", session_rules: "Column") -> "DataFrame":
+def _validate_items(validated: "DataFrame", winners: "DataFrame", session_rules: "Column") -> "DataFrame":
     """The items of these records with the reasons against each."""
-    return kept(
-        judged.where(F.col("item_number").isNotNull())
+    return cached(
+        validated.where(F.col("item_number").isNotNull())
         .drop("record", "item_count", "unknown")
         .join(winners, ["unit", "digest"], "left_semi")
         .withColumn("reasons", reasons(F.col("problems"), F.array_except("failed", session_rules)))
     )
 
 
-def _judgement(sessions: "DataFrame", items: "DataFrame") -> Judgement:
+def _validation(sessions: "DataFrame", items: "DataFrame") -> Validation:
     """What became of the records, counted in items; what belongs to no day is rejected and not counted."""
     weight = F.greatest(F.col("item_count"), F.lit(1))
     counts = sessions.agg(
-        F.sum(F.when(_is_placed(), weight)).alias("received"),
-        F.sum(F.when(_is_placed() & ~_is_accepted(), weight)).alias("rejected"),
-        F.count(F.when(~_is_placed(), 1)).alias("unplaced"),
-        F.count(F.when(_is_placed() & (F.col("twins") > 1), 1)).alias("conflicts"),
+        F.sum(F.when(_is_dated(), weight)).alias("received"),
+        F.sum(F.when(_is_dated() & ~_is_accepted(), weight)).alias("rejected"),
+        F.count(F.when(~_is_dated(), 1)).alias("undated"),
+        F.count(F.when(_is_dated() & (F.col("conflicting") > 1), 1)).alias("conflicting"),
         F.array_sort(F.array_distinct(F.flatten(F.collect_set("unknown")))).alias("unknown"),
     ).collect()[0]
     accepted_items = items.where(_is_accepted())
     rejected_items = items.where(~_is_accepted())
     items_rejected = rejected_items.count()
-    rejected = rejected_records(sessions.where(~_is_accepted() | ~_is_placed()))
+    rejected = rejected_records(sessions.where(~_is_accepted() | ~_is_dated()))
     if items_rejected:
         rejected = rejected.unionByName(rejected_records(_with_record(rejected_items, sessions)))
-    accepted = accepted_records(sessions.where(_is_accepted() & _is_placed()), "session_id").unionByName(
+    accepted = accepted_records(sessions.where(_is_accepted() & _is_dated()), "session_id").unionByName(
         accepted_records(_with_record(accepted_items, sessions), "session_id")
     )
-    return Judgement(
+    return Validation(
         rows=accepted_items,
-        rejected=rejected if counts["rejected"] or counts["unplaced"] or items_rejected else None,
+        rejected=rejected if counts["rejected"] or counts["undated"] or items_rejected else None,
         accepted=accepted,
         received=counts["received"] or 0,
         rejected_count=(counts["rejected"] or 0) + items_rejected,
-        conflicts=counts["conflicts"],
+        conflicting=counts["conflicting"],
         unknown_fields=tuple(counts["unknown"] or ()),
     )
 
@@ -199,13 +233,13 @@ def _is_accepted() -> "Column":
     return F.size("reasons") == 0
 
 
-def _is_placed() -> "Column":
+def _is_dated() -> "Column":
     return ~F.col("unit").endswith("~unplaced")
 
 
-def _placed_sessions(parsed: "DataFrame") -> "DataFrame":
+def _dated_sessions(parsed: "DataFrame") -> "DataFrame":
     """The sessions that have an id and belong to a day."""
-    return parsed.where(F.col("item_number").isNull() & F.col("session_id").isNotNull() & _is_placed())
+    return parsed.where(F.col("item_number").isNull() & F.col("session_id").isNotNull() & _is_dated())
 
 
 def _texts(rules: "Ruleset") -> "Column":

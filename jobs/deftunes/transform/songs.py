@@ -10,12 +10,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
-from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+from pyspark.sql import functions as F
 
 from deftunes.adapters.deequ import failed_rules
 from deftunes.core import layout
-from deftunes.state.schema import SONGS
-from deftunes.transform.frames import Judgement, accepted_records, kept, reason_if, reasons, rejected_records
+from deftunes.core.entities import Entity
+from deftunes.state.landings import Landings
+from deftunes.state.schema import TABLES
+from deftunes.transform.branch import batch_writer, main_before
+from deftunes.transform.frames import Validation, accepted_records, cached, reason_if, reasons, rejected_records
+from deftunes.transform.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,63 +28,86 @@ if TYPE_CHECKING:
 
     from deftunes.adapters.lake import Lake
     from deftunes.core.rules import Ruleset
-    from deftunes.state.batches import Manifest
-    from deftunes.state.landings import Landings, Receipt
+    from deftunes.state.batches import Batch
+    from deftunes.state.landings import Receipt
+    from deftunes.state.manifest import Manifest
 
-_PROVENANCE = ("is_deleted", "ingested_at", "batch_id")
-_TYPES = {column.name: column.type for column in SONGS.columns if column.name not in _PROVENANCE}
+_TYPES = Entity.SONGS.declaration.sent_types
 _KEYS = "keys-"
 
 
-def chain_since(landings: "Landings", newest: "Receipt", held: "Manifest | None", rules: str) -> "list[Receipt]":
+def prepare(spark: "SparkSession", lake: "Lake", batch: "Batch", rules: "Ruleset") -> Work:
+    """The songs that the chain of landings changes."""
+    newest = batch.landings[layout.SNAPSHOT]
+    chain = chain_since(Landings(lake, Entity.SONGS), newest, batch.published, batch.rules)
+    validation = validate(spark, lake, chain, rules)
+    main = main_before(spark, batch)
+
+    def write(target: str) -> None:
+        rows = changes(validation.rows, main, live_keys(spark, lake, chain), newest.extracted_at, batch.id)
+        if batch.base is not None:
+            rows = cached(rows)
+            if not rows.isEmpty():
+                rows.createOrReplaceTempView("changes")
+                spark.sql(
+                    f"MERGE INTO {target} t USING changes c ON t.track_id = c.track_id "
+                    "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+                )
+            rows = rows.limit(0)  # MERGE cannot carry the batch's id, so an empty append after it does
+        batch_writer(rows, target, batch).append()
+
+    return Work(validation=validation, receipts=tuple(chain), write=write)
+
+
+def chain_since(landings: "Landings", newest: "Receipt", published: "Manifest | None", rules: str) -> "list[Receipt]":
     """The landings to read, oldest first: from after the one `main` holds under these rules, else from a full one."""
-    held_key = held.landings[layout.SNAPSHOT] if held and held.rules == rules else None
+    published_key = published.landings[layout.SNAPSHOT] if published and published.rules == rules else None
     chain = [newest]
-    while chain[0].source["kind"] != "full" and chain[0].source["base"] != held_key:
+    while chain[0].source["kind"] != "full" and chain[0].source["base"] != published_key:
         chain.insert(0, landings.read(chain[0].source["base"]))
     return chain
 
 
-def judge(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules: "Ruleset") -> Judgement:
+def validate(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules: "Ruleset") -> Validation:
     """Accept or reject every song that the chain of landings brings."""
     landed = [
         _read(spark, lake, receipt, keys=False)
-        .withColumn("place", F.lit(place))
+        .withColumn("row_rank", F.lit(rank))
         .withColumn("landing", F.lit(receipt.key))
-        for place, receipt in enumerate(chain)
+        for rank, receipt in enumerate(chain)
     ]
     songs = landed[0]
     for more in landed[1:]:
         songs = songs.unionByName(more)
     one_per_key = _one_per_key(songs)
-    # What the source declares as text may be no number: its text is kept beside, to say so and to show it.
+    # What the source declares as text may be no number: its text stays beside, to say so and to show it.
     texts = [name for name, type_ in one_per_key.dtypes if type_ == "string" and _TYPES.get(name, type_) != type_]
     typed = one_per_key.withColumns({f"{name}_as_landed": F.col(name) for name in texts}).withColumns(
         {name: F.col(name).cast(type_) for name, type_ in _TYPES.items()}
     )
-    judged = failed_rules(typed, rules.row_rules(_TYPES), "failed")
-    conflict = reason_if(F.col("twins") > 1, "several different records under one track_id")
+    validated = failed_rules(typed, rules.row_rules(_TYPES), "failed")
+    conflict = reason_if(F.col("conflicting") > 1, "several different records under one track_id")
     problems = reasons(*(_type_problem(name) for name in texts), F.col("failed"), conflict)
-    # Kept before anything is derived from it: Spark would write the rules' expressions out again in each place.
-    songs = kept(judged.withColumn("reasons", problems)).withColumn("record", _record(texts))
+    # Cached before anything is derived from it: Spark would write the rules' expressions out again in each place.
+    songs = cached(validated.withColumn("reasons", problems)).withColumn("record", _record(texts))
     accepted = F.size("reasons") == 0
     counts = songs.agg(
         F.count("*").alias("received"),
         F.count(F.when(~accepted, 1)).alias("rejected"),
-        F.count(F.when(F.col("twins") > 1, 1)).alias("conflicts"),
+        F.count(F.when(F.col("conflicting") > 1, 1)).alias("conflicting"),
     ).collect()[0]
-    return Judgement(
+    return Validation(
         rows=songs.where(accepted),
         rejected=rejected_records(songs.where(~accepted)) if counts["rejected"] else None,
         accepted=accepted_records(songs.where(accepted), "track_id"),
         received=counts["received"],
         rejected_count=counts["rejected"],
-        conflicts=counts["conflicts"],
+        conflicting=counts["conflicting"],
     )
 
 
 def _one_per_key(songs: "DataFrame") -> "DataFrame":
-    """The newest landing's rows of each track, identical ones collapsed; `twins`: how many different ones are left.
+    """The newest landing's rows of each track, identical ones collapsed; `conflicting`: how many are left.
 
     Nearly all keys come once: only the others are sorted out, so that a million songs are not shuffled for a few.
     """
@@ -89,14 +116,14 @@ def _one_per_key(songs: "DataFrame") -> "DataFrame":
     by_key = Window.partitionBy("track_id")
     sorted_out = (
         songs.join(several, "track_id", "left_semi")
-        .withColumn("newest", F.max("place").over(by_key))
-        .where(F.col("place") == F.col("newest"))
+        .withColumn("newest", F.max("row_rank").over(by_key))
+        .where(F.col("row_rank") == F.col("newest"))
         .dropDuplicates([*_TYPES])
-        .withColumn("twins", F.count("*").over(by_key))
+        .withColumn("conflicting", F.count("*").over(by_key))
         .drop("newest")
     )
-    once = songs.join(several, "track_id", "left_anti").withColumn("twins", F.lit(1))
-    return once.unionByName(sorted_out).drop("place")
+    once = songs.join(several, "track_id", "left_anti").withColumn("conflicting", F.lit(1))
+    return once.unionByName(sorted_out).drop("row_rank")
 
 
 def live_keys(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]") -> "DataFrame | None":
@@ -137,7 +164,7 @@ def changes(
         )
         rows = rows.select(*_TYPES, "is_deleted").unionByName(gone.select(*_TYPES, "is_deleted"))
     provenance = {"ingested_at": F.lit(extracted_at), "batch_id": F.lit(batch_id)}
-    return rows.withColumns(provenance).select(*SONGS.column_names)
+    return rows.withColumns(provenance).select(*TABLES[Entity.SONGS].column_names)
 
 
 def _read(spark: "SparkSession", lake: "Lake", receipt: "Receipt", *, keys: bool) -> "DataFrame":

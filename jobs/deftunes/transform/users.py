@@ -2,7 +2,7 @@
 
     lines -> conform -> collapse identical -> conflicts -> rules -> compare with main
 
-`effective_from` is the landing's `extracted_at`, so a backfill puts no old state on top, and a landing judged again
+`effective_from` is the landing's `extracted_at`, so a backfill puts no old state on top, and a landing validated again
 replaces exactly the versions of its own instant.
 """
 
@@ -10,69 +10,82 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
-from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+from pyspark.sql import functions as F
 
 from deftunes.adapters.deequ import failed_rules
-from deftunes.state.schema import USERS
+from deftunes.core import layout
+from deftunes.core.entities import Entity
+from deftunes.state.schema import TABLES
+from deftunes.transform.branch import batch_writer, delete_rows, main_before
 from deftunes.transform.conform import user_rows
 from deftunes.transform.frames import (
-    Judgement,
+    Validation,
     accepted_records,
-    kept,
+    cached,
     landed_records,
     reason_if,
     reasons,
     rejected_records,
 )
+from deftunes.transform.work import Work
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from deftunes.adapters.lake import Lake
     from deftunes.core.rules import Ruleset
+    from deftunes.state.batches import Batch
     from deftunes.state.landings import Receipt
 
-_CONTENT = {
-    "user_name": "string",
-    "user_lastname": "string",
-    "latitude": "decimal(11,8)",
-    "longitude": "decimal(11,8)",
-    "place_name": "string",
-    "country_code": "string",
-    "timezone": "string",
-    "user_since": "timestamp",
-}
+_DECLARED = Entity.USERS.declaration
+_CONTENT = _DECLARED.content_types
 _COLUMNS = {
     "digest": "binary",
     "record": "string",
     "unknown": "array<string>",
     "problems": "array<string>",
-    "user_id": "string",
-    **_CONTENT,
+    **_DECLARED.sent_types,
 }
 
 
-def judge(spark: "SparkSession", lake: "Lake", receipt: "Receipt", rules: "Ruleset") -> Judgement:
+def prepare(spark: "SparkSession", lake: "Lake", batch: "Batch", rules: "Ruleset") -> Work:
+    """The versions that the newest landing adds."""
+    receipt = batch.landings[layout.SNAPSHOT]
+    validation = validate(spark, lake, receipt, rules)
+    main = main_before(spark, batch)
+
+    def write(target: str) -> None:
+        versions = new_versions(validation.rows, main, receipt.extracted_at, batch.id)
+        # Validated again under other rules, a landing replaces its own versions and no others. By row, and so before
+        # the commit that can carry the batch's id: an overwrite drops whole files, and a compaction mixes instants.
+        if not main.where(F.col("effective_from") == F.lit(receipt.extracted_at)).isEmpty():
+            delete_rows(spark, target, "effective_from = :instant", {"instant": receipt.extracted_at})
+        batch_writer(versions, target, batch).append()
+
+    return Work(validation=validation, receipts=(receipt,), write=write)
+
+
+def validate(spark: "SparkSession", lake: "Lake", receipt: "Receipt", rules: "Ruleset") -> Validation:
     """Accept or reject every user of one landing."""
     users = landed_records(spark, lake, [receipt], user_rows, _COLUMNS).dropDuplicates(["digest"])
-    twins = F.when(F.col("user_id").isNotNull(), F.count("*").over(Window.partitionBy("user_id"))).otherwise(1)
-    users = failed_rules(kept(users.withColumn("twins", twins)), rules.row_rules(_COLUMNS), "failed")
-    conflict = reason_if(F.col("twins") > 1, "several different records under one user_id")
-    users = kept(users.withColumn("reasons", reasons(F.col("problems"), F.col("failed"), conflict)))
+    conflicting = F.when(F.col("user_id").isNotNull(), F.count("*").over(Window.partitionBy("user_id"))).otherwise(1)
+    users = failed_rules(cached(users.withColumn("conflicting", conflicting)), rules.row_rules(_COLUMNS), "failed")
+    conflict = reason_if(F.col("conflicting") > 1, "several different records under one user_id")
+    users = cached(users.withColumn("reasons", reasons(F.col("problems"), F.col("failed"), conflict)))
     accepted = F.size("reasons") == 0
     counts = users.agg(
         F.count("*").alias("received"),
         F.count(F.when(~accepted, 1)).alias("rejected"),
-        F.count(F.when(F.col("twins") > 1, 1)).alias("conflicts"),
+        F.count(F.when(F.col("conflicting") > 1, 1)).alias("conflicting"),
         F.array_sort(F.array_distinct(F.flatten(F.collect_set("unknown")))).alias("unknown"),
     ).collect()[0]
-    return Judgement(
+    return Validation(
         rows=users.where(accepted),
         rejected=rejected_records(users.where(~accepted)) if counts["rejected"] else None,
         accepted=accepted_records(users.where(accepted), "user_id"),
         received=counts["received"],
         rejected_count=counts["rejected"],
-        conflicts=counts["conflicts"],
+        conflicting=counts["conflicting"],
         unknown_fields=tuple(counts["unknown"] or ()),
     )
 
@@ -82,8 +95,8 @@ def new_versions(accepted: "DataFrame", main: "DataFrame", effective_from: datet
     newest = Window.partitionBy("user_id").orderBy(F.desc("effective_from"))
     before = (
         main.where(F.col("effective_from") < F.lit(effective_from))
-        .withColumn("place", F.row_number().over(newest))
-        .where(F.col("place") == 1)
+        .withColumn("row_rank", F.row_number().over(newest))
+        .where(F.col("row_rank") == 1)
         .select("user_id", *(F.col(name).alias(f"{name}_before") for name in _CONTENT), F.lit(True).alias("known"))
     )
     same: Column = F.col("known").isNotNull()
@@ -95,5 +108,5 @@ def new_versions(accepted: "DataFrame", main: "DataFrame", effective_from: datet
         .withColumn("effective_from", F.lit(effective_from))
         .withColumn("ingested_at", F.lit(effective_from))
         .withColumn("batch_id", F.lit(batch_id))
-        .select(*USERS.column_names)
+        .select(*TABLES[Entity.USERS].column_names)
     )

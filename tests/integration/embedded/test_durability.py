@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deftunes import embedded
 from deftunes.core import layout
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings
 from deftunes.embedded.aws import Aws
 from deftunes.embedded.home import Home
@@ -38,9 +38,9 @@ class LocalAws:
         self.start()
 
     def start(self) -> None:
-        settings = embedded.resolve(Settings(home=self.home), {Part.AWS})
+        settings = embedded.resolve(Settings(home=self.home), {Service.AWS})
         self.endpoint = settings.aws_endpoint_url
-        self.pid = next(part.pid for part in embedded.parts(settings) if part.part is Part.AWS)
+        self.pid = next(part.pid for part in embedded.parts(settings) if part.part is Service.AWS)
 
     def client(self, service: str) -> Any:
         return boto3.client(service, endpoint_url=self.endpoint, config=ONCE)  # type: ignore[call-overload]

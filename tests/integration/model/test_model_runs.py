@@ -75,18 +75,17 @@ def test_a_key_of_any_length_is_modelled(end: WarehouseEnd) -> None:
     assert_gold(end.warehouse, end.silver.rows)
 
 
-def test_the_notes_of_an_older_release_are_kept_where_longer_ones_fit(end: WarehouseEnd) -> None:
+def test_the_queue_outlives_another_set_up_and_takes_keys_of_any_length(end: WarehouseEnd) -> None:
     end.load()
-    noted = f"select entity, unit, since from {bookkeeping.CHANGED} order by 1, 2"
-    before = end.warehouse.query(noted)
-    with end.warehouse.hold(exclusive=True) as session:
-        with session.transaction():
-            session.run(f"alter table {bookkeeping.CHANGED} alter column unit type varchar(64)")
+    pending = f"select entity, unit, since from {bookkeeping.CHANGED} order by 1, 2"
+    before = end.warehouse.query(pending)
+    with end.warehouse.hold(exclusive=True) as connection:
         for _ in range(2):
-            bookkeeping.prepare(session)
-        assert end.warehouse.query(noted) == before
-        with session.transaction():
-            bookkeeping.note(session, Entity.SONGS, ["x" * 65])
+            bookkeeping.create_tables(connection)
+        assert end.warehouse.query(pending) == before
+        with connection.transaction():
+            bookkeeping.enqueue_changes(connection, Entity.SONGS, ["x" * 65_000])
+            assert "x" * 65_000 in bookkeeping.pending_changes(connection, Entity.SONGS)
 
 
 def test_before_anything_is_loaded_it_says_what_to_run(stack: "Stack", work: Path) -> None:

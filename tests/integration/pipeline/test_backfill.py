@@ -31,7 +31,7 @@ def shop() -> Iterator[Shop]:
 @pytest.fixture
 def rig(stack: "Stack", spark: "SparkSession", shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Rig:
     rig = new_rig(stack, spark, shop.url, songs=0, look_back=0)
-    monkeypatch.setattr(stages, "open_platform", lambda *_: rig.platform())
+    monkeypatch.setattr(stages, "open_resources", lambda *_: rig.resources())
     return rig
 
 

@@ -20,9 +20,11 @@ from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
 from deftunes.core.rules import Ruleset, parse_rules
+from deftunes.core.stages import ExtractOptions, PipelineName, Stage
+from deftunes.job import Job
 from deftunes.operations.maintain import maintain
-from deftunes.pipeline import ExtractOptions, PipelineName, bring, extract, load, model, plan, scope_of, transform
-from deftunes.resources import Platform
+from deftunes.pipeline import execute, plan, run_window, write_audit_publish
+from deftunes.resources import Resources
 from deftunes.state import schema
 from deftunes.transform import sessions, stage
 from support.api import Reply
@@ -62,8 +64,8 @@ def days_of(rig: Rig, number: int) -> list[timedelta]:
 
 
 def assert_gold_of_silver(rig: Rig) -> None:
-    with rig.platform() as platform:
-        assert_gold(platform.warehouse, {entity: rig.silver(entity) for entity in Entity})
+    with rig.resources() as resources:
+        assert_gold(resources.warehouse, {entity: rig.silver(entity) for entity in Entity})
 
 
 def test_a_session_that_moves_is_in_one_day_and_in_gold_once(rig: Rig, shop: Shop) -> None:
@@ -144,18 +146,19 @@ def test_a_batch_written_again_after_it_was_published_says_the_same(
     rig.run((day, day + 2), API)
     shop.later()
     shop.sell(day, at(day + 1), 0.99)
-    with rig.platform() as platform:
-        scope = scope_of(platform, Entity.SESSIONS, interval((day + 1, day + 2)))
-        extract(platform, Entity.SESSIONS, scope, ExtractOptions())
-        batch = plan(platform, Entity.SESSIONS, scope)
-        list(bring(platform, Entity.SESSIONS, scope))
+    with rig.resources() as resources:
+        window = run_window(resources, Entity.SESSIONS, interval((day + 1, day + 2)))
+        job = Job(entity=Entity.SESSIONS, window=window)
+        execute(Stage.EXTRACT, resources, job)
+        batch = plan(resources, job)
+        list(write_audit_publish(resources, job))
         published = rig.objects()[layout.batch_key(Entity.SESSIONS, batch.id)]
         if at_once:  # the other run had not written its manifest yet when this one looked for it
-            monkeypatch.setattr(stage, "as_begun", lambda _lake, batch: batch)
-        transform(platform, batch)
+            monkeypatch.setattr(stage, "resume_batch", lambda _lake, batch: batch)
+        execute(Stage.TRANSFORM, resources, replace(job, batch=batch))
         assert rig.objects()[layout.batch_key(Entity.SESSIONS, batch.id)] == published
-        load(platform, Entity.SESSIONS)
-        model(platform, scope)
+        execute(Stage.LOAD, resources, job)
+        execute(Stage.MODEL, resources, Job(window=window))
     assert days_of(rig, day) == [(day + 1) * DAY]
     assert_gold_of_silver(rig)
 
@@ -206,8 +209,8 @@ def test_users_are_replaced_and_a_day_is_run_after_a_compaction(rig: Rig, shop: 
         return [row["user_name"] for row in rows if row["user_id"] == user_id(21)]
 
     def compact() -> set[str]:
-        with rig.platform() as platform:
-            done = list(maintain(platform.spark, platform.catalog, keep_days=7))
+        with rig.resources() as resources:
+            done = list(maintain(resources.spark, resources.catalog, keep_days=7))
         return {each.table for each in done if each.files_rewritten}
 
     for number in range(1, 6):
@@ -237,13 +240,13 @@ def test_a_changed_rule_brings_no_deleted_song_back(rig: Rig, monkeypatch: pytes
     lenient.to_silver((0, 1), PipelineName.SONGS)
     before = rig.silver("songs")
     assert [row["is_deleted"] for row in before if row["track_id"] == deleted] == [True]
-    rules, more = Platform.rules, parse_rules('ColumnValues "year" < 3000')
+    rules, more = Resources.rules, parse_rules('ColumnValues "year" < 3000')
 
-    def changed(platform: Platform, entity: Entity) -> Ruleset:
-        ruleset = rules(platform, entity)
+    def changed(resources: "Resources", entity: Entity) -> Ruleset:
+        ruleset = rules(resources, entity)
         return replace(ruleset, rules=(*ruleset.rules, *more))
 
-    monkeypatch.setattr(Platform, "rules", changed)
+    monkeypatch.setattr(Resources, "rules", changed)
     snapshots = rig.snapshots()
     lenient.to_silver((0, 1), PipelineName.SONGS)
     assert rig.snapshots() != snapshots
@@ -374,8 +377,8 @@ def test_a_new_column_is_null_for_the_past_and_rewrites_nothing(
 
 
 def _data_files(rig: Rig) -> set[str]:
-    with rig.platform() as platform:
-        table = silver_table(platform.catalog, "sessions")
+    with rig.resources() as resources:
+        table = silver_table(resources.catalog, "sessions")
         assert table
         return {task.file.file_path for task in table.scan().plan_files()}
 

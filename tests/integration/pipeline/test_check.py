@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
-from deftunes.core.entities import Entity
+from deftunes.core.entities import Entity, entities_of
 from deftunes.core.errors import DeftunesError, RetriableError
-from deftunes.operations.check import Held, check
-from deftunes.pipeline import PipelineName, Stage
+from deftunes.core.stages import PipelineName, Stage
+from deftunes.operations.check import Reconciliation, check
 from support.pipeline import DAY, OPENING, Rig, interval, new_rig
 from support.shop import Shop, open_shop
 
@@ -38,10 +38,10 @@ def rig(stack: "Stack", spark: "SparkSession", shop: Shop) -> Rig:
     return new_rig(stack, spark, shop.url, songs=0, look_back=0)
 
 
-def checked(rig: Rig, on_wait: Callable[[BaseException], None] | None = None) -> list[Held]:
+def checked(rig: Rig, on_wait: Callable[[BaseException], None] | None = None) -> list[Reconciliation]:
     """What check says: at once, unless there is something to be done while it waits."""
-    with rig.using(lock_timeout=60 if on_wait else 0).platform() as platform:
-        return list(check(platform, API, interval(DAYS), on_wait=on_wait or unexpected))
+    with rig.using(lock_timeout=60 if on_wait else 0).resources() as resources:
+        return list(check(resources, API, interval(DAYS), on_wait=on_wait or unexpected))
 
 
 def unexpected(reason: BaseException) -> None:
@@ -51,7 +51,7 @@ def unexpected(reason: BaseException) -> None:
 def test_each_zone_is_held_against_the_one_before(rig: Rig) -> None:
     with pytest.raises(DeftunesError, match="expected a landing of users, found none") as failed:
         checked(rig)
-    for entity in API.entities:
+    for entity in entities_of(API):
         rig.stage(Stage.EXTRACT, entity, DAYS)
     with pytest.raises(DeftunesError, match="expected main to hold the landings of users") as failed:
         checked(rig)

@@ -10,8 +10,8 @@ import pytest
 from deftunes.adapters.catalog import drop_branch, silver_table
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.stages import PipelineName, Stage
 from deftunes.operations.maintain import maintain
-from deftunes.pipeline import PipelineName, Stage
 from support.pipeline import DAY, OPENING, Days, Rig, interval, new_rig
 from support.shop import Shop, open_shop, session_id
 
@@ -68,8 +68,8 @@ def test_maintenance_between_the_stages(rig: Rig) -> None:
 
     def compact() -> None:
         before = rig.snapshots()[Entity.SONGS]
-        with rig.platform() as platform:
-            list(maintain(platform.spark, platform.catalog, keep_days=7))
+        with rig.resources() as resources:
+            list(maintain(resources.spark, resources.catalog, keep_days=7))
         assert rig.snapshots()[Entity.SONGS] != before
 
     rig.to_silver(days, PipelineName.SONGS)
@@ -113,8 +113,8 @@ def test_landings_and_batches_of_other_runs_between_the_stages(rig: Rig, shop: S
     assert_found_out(rig, Entity.SESSIONS, ours, QUALITY, TRANSFORM)
     assert_found_out(rig, Entity.SESSIONS, ours, PUBLISH, QUALITY)
     our(TRANSFORM)
-    with rig.platform() as platform:  # as another try of transform does before it writes
-        table = silver_table(platform.catalog, Entity.SESSIONS)
+    with rig.resources() as resources:  # as another try of transform does before it writes
+        table = silver_table(resources.catalog, Entity.SESSIONS)
         assert table
         drop_branch(table, *rig.branches())
     assert our(QUALITY, PUBLISH) == [TRANSFORM, QUALITY, PUBLISH]

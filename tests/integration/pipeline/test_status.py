@@ -7,8 +7,8 @@ import pytest
 from pyiceberg.table import Table
 
 from deftunes.core import layout
+from deftunes.core.stages import PipelineName
 from deftunes.operations.status import entity_states
-from deftunes.pipeline import PipelineName
 from support.pipeline import OPENING, Rig, new_rig
 from support.shop import Shop, open_shop
 
@@ -42,7 +42,7 @@ def test_rejected_records_are_counted_without_their_texts(rig: Rig, monkeypatch:
         return scan(self, *arguments, **options)
 
     monkeypatch.setattr(Table, "scan", watched)
-    with rig.platform() as platform:
-        states = entity_states(platform)
+    with rig.resources() as resources:
+        states = entity_states(resources)
     assert {state["entity"]: state["in_quarantine"] for state in states} == {"songs": 0, "users": 1, "sessions": 2}
     assert read == [("entity",)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deftunes.transform.sessions import displaced_days
+from deftunes.transform.sessions import newly_linked_days
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -39,13 +39,13 @@ def main(spark: "SparkSession", *session_ids: str) -> "DataFrame":
 @pytest.mark.usefixtures("no_broadcast")
 def test_the_ids_of_a_long_interval_are_not_forced_into_one_heap(spark: "SparkSession") -> None:
     landed = parsed(spark, ("a", f"{NEW}"), ("b", f"{NEW}"))
-    assert displaced_days(landed, main(spark, "a", "c"), [NEW]) == {OLD}
+    assert newly_linked_days(landed, main(spark, "a", "c"), [NEW]) == {OLD}
 
 
 def test_a_day_that_the_batch_holds_itself_is_not_displaced(spark: "SparkSession") -> None:
-    assert displaced_days(parsed(spark, ("a", f"{OLD}")), main(spark, "a"), [OLD]) == frozenset()
+    assert newly_linked_days(parsed(spark, ("a", f"{OLD}")), main(spark, "a"), [OLD]) == frozenset()
 
 
 def test_records_without_an_id_or_a_day_displace_nothing(spark: "SparkSession") -> None:
     landed = parsed(spark, (None, f"{NEW}"), ("a", f"{NEW}~unplaced"))
-    assert displaced_days(landed, main(spark, "a"), [NEW]) == frozenset()
+    assert newly_linked_days(landed, main(spark, "a"), [NEW]) == frozenset()

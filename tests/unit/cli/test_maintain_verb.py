@@ -17,14 +17,14 @@ from deftunes.operations import maintain as maintenance
 
 def test_what_spark_throws_is_translated(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def platform(*_: object) -> Iterator[SimpleNamespace]:
+    def resources(*_: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(spark=None, catalog=None, settings=Settings())
 
     def tidy(*_: object) -> Iterator[object]:
         raise Py4JError("An error occurred while calling o1.sql.\n: java.lang.IllegalStateException: full")
         yield
 
-    monkeypatch.setattr(stages, "open_platform", platform)
+    monkeypatch.setattr(stages, "open_resources", resources)
     monkeypatch.setattr(maintenance, "maintain", tidy)
     error = CliRunner().invoke(app, ["maintain"]).exception
     assert type(error) is DeftunesError

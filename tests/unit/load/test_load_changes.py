@@ -13,7 +13,7 @@ from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
 from deftunes.core.interval import Interval
 from deftunes.load.changes import changes_since
-from deftunes.state.batches import Manifest
+from deftunes.state.manifest import Manifest
 
 Write = tuple[str | None, Operation] | tuple[str | None, Operation, str]
 
@@ -59,7 +59,10 @@ class FakeLake:
             if key == layout.batch_key(Entity.SESSIONS, batch):
                 replaced = tuple(map(date.fromisoformat, days))
                 asked = Interval(date(2020, 1, 1), date(2020, 1, 2))
-                return Manifest(Entity.SESSIONS, batch, asked, {}, rules="", parent=None, days=replaced).to_json()
+                return Manifest(
+                    entity=Entity.SESSIONS, batch_id=batch, interval=asked, landings={}, rules="", parent=None,
+                    days=replaced,
+                ).to_json()  # fmt: skip
         return None
 
     def uri(self, key: str) -> str:

@@ -9,17 +9,19 @@ import sqlglot
 
 from deftunes.adapters.warehouse import Dialect, Row
 from deftunes.adapters.warehouse_drivers import open_warehouse
+from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import BadUsageError
 from deftunes.core.interval import Interval
 from deftunes.load.changes import Changes
-from deftunes.load.external import note_changes
-from deftunes.model.scope import note_scope
+from deftunes.load.stage import _apply
+from deftunes.model.scope import enqueue_scope
 from deftunes.state import bookkeeping
+from deftunes.state.manifest import Manifest
 
 
 class Recorder:
-    """A session that answers every question with one row and keeps what it was asked."""
+    """A connection that answers every question with one row and keeps what it was asked."""
 
     dialect = Dialect.REDSHIFT
 
@@ -37,28 +39,37 @@ class Recorder:
         return [self.answer]
 
 
-CHANGES = Changes(
-    2, "b", everything=False, batches=frozenset({"a", "b"}), days=frozenset({date(2025, 1, 1)}),
-    instants=frozenset({datetime(2025, 1, 1, tzinfo=UTC)}),
-)  # fmt: skip
+ASKED = Interval(date(2025, 1, 1), date(2025, 1, 2))
+
+
+def changes_of(entity: Entity) -> Changes:
+    landing = layout.landing_key(entity, layout.SNAPSHOT, datetime(2025, 1, 1, tzinfo=UTC), 0, "0" * 64)
+    manifests = tuple(
+        Manifest(
+            entity=entity, batch_id=batch, interval=ASKED, landings={layout.SNAPSHOT: landing}, rules="", parent=None,
+            days=tuple(ASKED.days()),
+        )
+        for batch in ("a", "b")
+    )  # fmt: skip
+    return Changes(head=2, batch_id="b", everything=False, manifests=manifests)
 
 
 def test_every_statement_parses_as_redshift() -> None:
-    session = Recorder((0,))
-    bookkeeping.prepare(session)  # type: ignore[arg-type]
-    session.answer = (2,)  # both tables are there, and their columns are that narrow
-    bookkeeping.prepare(session)  # type: ignore[arg-type]
-    assert sum("unit varchar(65535) not null" in statement for statement in session.statements) == 2
+    connection = Recorder((0,))
+    bookkeeping.create_tables(connection)  # type: ignore[arg-type]
+    connection.answer = (2,)  # both tables are there
+    bookkeeping.create_tables(connection)  # type: ignore[arg-type]
+    assert sum("unit varchar(65535) not null" in statement for statement in connection.statements) == 1
     for entity in Entity:
-        note_changes(session, entity, CHANGES)  # type: ignore[arg-type]
-    session.answer = ("2025-01-03",)
+        assert _apply(connection, entity, None, changes_of(entity)) == 0  # type: ignore[arg-type]
+    connection.answer = ("2025-01-03",)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("deftunes.model.scope._gold_is_there", lambda _: True)
-        scope = note_scope(session, Interval(date(2025, 1, 1), date(2025, 1, 2)), everything=False)  # type: ignore[arg-type]
+        scope = enqueue_scope(connection, ASKED, everything=False)  # type: ignore[arg-type]
     assert scope.days == (date(2025, 1, 1), date(2025, 1, 3))
-    bookkeeping.forget(session, project="digest")  # type: ignore[arg-type]
-    assert len(session.statements) > 20
-    for statement in session.statements:
+    bookkeeping.clear_changes(connection, project="digest")  # type: ignore[arg-type]
+    assert len(connection.statements) > 20
+    for statement in connection.statements:
         assert sqlglot.parse(statement, dialect="redshift", error_level=sqlglot.ErrorLevel.RAISE)
         assert not any(word in statement for word in ("for update", "advisory", "analyze", "to_regclass"))
 

@@ -12,8 +12,11 @@ from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.core.interval import Interval
-from deftunes.state.batches import Batch, Manifest, as_begun, is_marked, plan_batch, write_manifest, write_markers
+from deftunes.core.stages import RunWindow
+from deftunes.state.batches import Batch, plan_batch, resume_batch
 from deftunes.state.landings import Draft, Landings
+from deftunes.state.manifest import Manifest, write_manifest
+from deftunes.state.markers import is_marked, write_markers
 from support.lakes import MemoryLake
 
 DAY = date(2020, 1, 5)
@@ -54,14 +57,20 @@ def land(lake: MemoryLake, day: date, content: str, tmp_path: Path, hour: int = 
 
 
 def plan(lake: MemoryLake, main: Refs | None = None, rules: str = RULES, days: tuple[date, ...] = DAYS) -> Batch:
-    return plan_batch(lake, main or Main(), Entity.SESSIONS, INTERVAL, days, rules)
+    return plan_batch(lake, main or Main(), Entity.SESSIONS, RunWindow(INTERVAL, days), rules)
 
 
-def publish(lake: MemoryLake, batch: Batch, shares: dict[str, list[str]] | None = None, *, mark: bool = True) -> Refs:
+def publish(lake: MemoryLake, batch: Batch, links: dict[str, list[str]] | None = None, *, mark: bool = True) -> Refs:
     manifest = Manifest(
-        Entity.SESSIONS, batch.id, INTERVAL, {unit: batch.landings[unit].key for unit in batch.pending}, batch.rules,
-        batch.held.batch_id if batch.held else None, DAYS, shares=shares or {},
-    )  # fmt: skip
+        entity=Entity.SESSIONS,
+        batch_id=batch.id,
+        interval=INTERVAL,
+        landings={unit: batch.landings[unit].key for unit in batch.pending},
+        rules=batch.rules,
+        parent=batch.published.batch_id if batch.published else None,
+        days=DAYS,
+        links=links or {},
+    )
     write_manifest(lake, manifest)
     if mark:
         write_markers(lake, manifest)
@@ -98,39 +107,47 @@ def test_only_what_main_lacks_is_pending(lake: MemoryLake, tmp_path: Path) -> No
     assert plan(lake, main, rules="s" * 16).pending == tuple(layout.day_unit(day) for day in DAYS)
 
 
-def test_a_day_that_shares_a_session_joins_when_its_partner_changes(lake: MemoryLake, tmp_path: Path) -> None:
+def test_a_day_that_shares_a_session_is_linked_when_the_other_day_changes(lake: MemoryLake, tmp_path: Path) -> None:
     elsewhere = date(2019, 12, 1)
-    main = publish(lake, plan(lake), shares={layout.day_unit(DAY): [elsewhere.isoformat()]})
-    assert not plan(lake, main).shared_days
+    main = publish(lake, plan(lake), links={layout.day_unit(DAY): [elsewhere.isoformat()]})
+    assert not plan(lake, main).linked_days
     land(lake, DAY, "moved back", tmp_path, hour=1)
-    assert plan(lake, main).shared_days == {elsewhere}
+    assert plan(lake, main).linked_days == {elsewhere}
 
 
-def test_the_days_that_a_joining_day_shares_with_join_too(lake: MemoryLake) -> None:
+def test_the_days_that_a_linked_day_shares_sessions_with_are_linked_too(lake: MemoryLake) -> None:
     chain = [DAYS[0], *(date(2019, 12, day) for day in (1, 2, 3))]
     for day, partner in pairwise(chain):
         lake.put_json(layout.published_key(Entity.SESSIONS, layout.day_unit(day)), {"shares": [partner.isoformat()]})
-    assert plan(lake).shared_days == set(chain[1:])
+    assert plan(lake).linked_days == set(chain[1:])
 
 
 def test_a_batch_begun_before_keeps_its_landings_and_days(lake: MemoryLake, tmp_path: Path) -> None:
     batch = plan(lake)
-    assert as_begun(lake, batch) == batch
-    joined = date(2019, 12, 1)
-    land(lake, joined, "as it was", tmp_path)
-    landing = Landings(lake, Entity.SESSIONS).in_use(layout.day_unit(joined))
+    assert resume_batch(lake, batch) == batch
+    linked = date(2019, 12, 1)
+    land(lake, linked, "as it was", tmp_path)
+    landing = Landings(lake, Entity.SESSIONS).in_use(layout.day_unit(linked))
     assert landing
     manifest = Manifest(
-        Entity.SESSIONS, batch.id, INTERVAL,
-        {layout.day_unit(joined): landing.key, **{unit: receipt.key for unit, receipt in batch.landings.items()}},
-        RULES, None, (joined, *DAYS), (joined,),
-    )  # fmt: skip
+        entity=Entity.SESSIONS,
+        batch_id=batch.id,
+        interval=INTERVAL,
+        landings={
+            layout.day_unit(linked): landing.key,
+            **{unit: receipt.key for unit, receipt in batch.landings.items()},
+        },
+        rules=RULES,
+        parent=None,
+        days=(linked, *DAYS),
+        linked_days=(linked,),
+    )
     write_manifest(lake, manifest)
-    land(lake, joined, "landed since", tmp_path, hour=1)
-    begun = as_begun(lake, batch)
-    assert begun.landings == {**batch.landings, layout.day_unit(joined): landing}
+    land(lake, linked, "landed since", tmp_path, hour=1)
+    begun = resume_batch(lake, batch)
+    assert begun.landings == {**batch.landings, layout.day_unit(linked): landing}
     assert sorted(begun.pending) == sorted(manifest.landings)
-    assert begun.shared_days == {joined, *DAYS}
+    assert begun.linked_days == {linked, *DAYS}
 
 
 def test_a_manifest_is_never_replaced_by_one_of_other_landings_or_days(lake: MemoryLake) -> None:
@@ -151,7 +168,7 @@ def test_what_was_not_landed_is_named_with_the_command(lake: MemoryLake) -> None
     with pytest.raises(DeftunesError, match=r"first: 2020-01-09.*extract sessions --start 2020-01-09 --end 2020-01-10"):
         plan(lake, days=(*DAYS, date(2020, 1, 9)))
     with pytest.raises(DeftunesError, match="deftunes extract songs"):
-        plan_batch(lake, Main(), Entity.SONGS, INTERVAL, (), RULES)
+        plan_batch(lake, Main(), Entity.SONGS, RunWindow(INTERVAL, ()), RULES)
 
 
 def test_a_lost_manifest_is_said_not_guessed(lake: MemoryLake) -> None:

@@ -103,7 +103,7 @@ def test_an_interval_holds_its_days_with_their_unplaced_records_and_no_others(
 ) -> None:
     days = [DAY + timedelta(days=number) for number in range(-2, 4)]
     for day in days:
-        for unit in (layout.day_unit(day), layout.unplaced_unit(day)):
+        for unit in (layout.day_unit(day), layout.undated_unit(day)):
             landings.commit(draft(tmp_path, unit, unit=unit), INTERVAL)
 
     found = landings.in_use_between(Interval(DAY, DAY + 2 * ONE_DAY))

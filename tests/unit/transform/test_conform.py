@@ -33,8 +33,8 @@ def session(price_text: str | None = None, **changes: Any) -> str:
 
 def test_a_good_session_is_typed() -> None:
     typed = conform_session(session())
-    assert not typed.session.problems
-    assert typed.session.values["session_start_time"] == datetime(2020, 1, 1, 22, 59, 59, 999999, tzinfo=UTC)
+    assert not typed.row.problems
+    assert typed.row.values["session_start_time"] == datetime(2020, 1, 1, 22, 59, 59, 999999, tzinfo=UTC)
     (item,) = typed.items
     assert not item.problems
     assert item.values["item_number"] == 1
@@ -79,7 +79,7 @@ def test_a_price_is_accepted_exactly_when_it_is_whole_cents(price: Decimal) -> N
     [("session_items", None), ("session_items", {}), ("session_id", 7), ("user_agent", ["a"]), ("user_id", False)],
 )
 def test_a_field_of_the_wrong_type_is_a_problem_of_the_session(name: str, value: Any) -> None:
-    assert [problem.partition(":")[0] for problem in conform_session(session(**{name: value})).session.problems] == [
+    assert [problem.partition(":")[0] for problem in conform_session(session(**{name: value})).row.problems] == [
         name
     ]
 
@@ -87,7 +87,7 @@ def test_a_field_of_the_wrong_type_is_a_problem_of_the_session(name: str, value:
 @pytest.mark.parametrize(("name", "value"), [("liked", "yes"), ("liked_since", "soon"), ("song_name", 3)])
 def test_a_field_of_the_wrong_type_is_a_problem_of_that_item_only(name: str, value: Any) -> None:
     typed = conform_session(session(session_items=[ITEM, {**ITEM, name: value}, "no item"]))
-    assert not typed.session.problems
+    assert not typed.row.problems
     assert [len(item.problems) for item in typed.items] == [0, 1, 1]
     assert [item.values["item_number"] for item in typed.items] == [1, 2, 3]
 
@@ -102,7 +102,7 @@ def test_absent_and_null_are_null_and_left_to_the_rules() -> None:
 def test_unknown_fields_are_named_and_ignored() -> None:
     typed = conform_session(session(mood="good", session_items=[{**ITEM, "gift": True}]))
     assert typed.unknown_fields == {"mood", "session_items[].gift"}
-    assert not typed.session.problems
+    assert not typed.row.problems
 
 
 def test_equal_content_has_one_digest_whatever_the_order_of_keys() -> None:
@@ -128,11 +128,11 @@ def test_a_rejected_items_record_is_the_item_with_its_sessions_keys_and_its_plac
 
 def test_a_good_user_is_typed() -> None:
     typed = conform_user(json.dumps(USER))
-    assert not typed.user.problems
-    assert typed.user.values["latitude"] == Decimal("40.71427000")
-    assert typed.user.values["country_code"] == "US"
-    assert typed.user.values["user_since"] == datetime(2019, 5, 1, tzinfo=UTC)
-    assert typed.user.values["user_lastname"] == ""
+    assert not typed.row.problems
+    assert typed.row.values["latitude"] == Decimal("40.71427000")
+    assert typed.row.values["country_code"] == "US"
+    assert typed.row.values["user_since"] == datetime(2019, 5, 1, tzinfo=UTC)
+    assert typed.row.values["user_lastname"] == ""
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_good_user_is_typed() -> None:
      ["1e99999999999999999999", "2", "x", "US", "UTC"]],
 )  # fmt: skip
 def test_a_location_is_five_texts_and_its_degrees_fit(location: Any) -> None:
-    assert conform_user(json.dumps({**USER, "user_location": location})).user.problems
+    assert conform_user(json.dumps({**USER, "user_location": location})).row.problems
 
 
 _NAMES = st.sampled_from([*SESSION, *ITEM, *USER]) | st.text()
@@ -168,8 +168,8 @@ def test_no_json_value_breaks_conforming(value: Any) -> None:
      '{"unknown": [-1E-99999999999999999999]}'],
 )  # fmt: skip
 def test_what_is_no_json_is_a_problem_not_a_failure(text: str) -> None:
-    assert conform_session(text).session.problems
-    assert conform_user(text).user.problems
+    assert conform_session(text).row.problems
+    assert conform_user(text).row.problems
 
 
 _FIRST, _LAST = datetime.fromisoformat("1900-01-02"), datetime.fromisoformat("2199-12-30")
@@ -178,4 +178,4 @@ _FIRST, _LAST = datetime.fromisoformat("1900-01-02"), datetime.fromisoformat("21
 @given(st.datetimes(min_value=_FIRST, max_value=_LAST), st.sampled_from(["", "Z", "+05:30"]))
 def test_an_instant_that_extract_can_place_is_one_that_transform_can_type(moment: datetime, zone: str) -> None:
     text = moment.isoformat() + zone
-    assert conform_session(session(session_start_time=text)).session.values["session_start_time"] == read_instant(text)
+    assert conform_session(session(session_start_time=text)).row.values["session_start_time"] == read_instant(text)
