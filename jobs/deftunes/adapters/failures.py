@@ -1,4 +1,4 @@
-"""Errors of AWS's own libraries, translated into ours: PyIceberg hands it through from Glue and S3 wherever it is used."""
+"""Errors of AWS's own libraries, translated into ours: PyIceberg passes on what Glue and S3 raise."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

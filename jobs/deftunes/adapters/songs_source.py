@@ -200,7 +200,7 @@ class SongsSnapshot:
                 rows += batch.num_rows
                 writer.write_batch(change(batch) if change else batch)
 
-            write_in_background(reader, write)
+            _write_in_background(reader, write)
         return rows
 
     def _server(self) -> str:
@@ -269,7 +269,7 @@ def _query(connection: adbc_driver_manager.AdbcConnection, sql: str) -> Iterator
             yield reader
 
 
-def write_in_background(reader: pa.RecordBatchReader, write: Callable[[pa.RecordBatch], None]) -> None:
+def _write_in_background(reader: pa.RecordBatchReader, write: Callable[[pa.RecordBatch], None]) -> None:
     """Read here, write in another thread: both leave the interpreter while they work."""
     batches: queue.Queue[pa.RecordBatch | None] = queue.Queue(_BATCHES_AHEAD)
 
@@ -301,10 +301,10 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
-        raise translate_error(error) from error
+        raise _translate_error(error) from error
 
 
-def translate_error(error: Exception) -> DeftunesError | RetriableError:
+def _translate_error(error: Exception) -> DeftunesError | RetriableError:
     state = getattr(error, "sqlstate", None)
     text = str(error)
     if isinstance(error, OSError) and error.errno is not None:
