@@ -12,7 +12,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
-# As terraform/environments/dev has them.
+# As Terraform has them for dev.
 _DISK_GIB = 40
 _WORKERS = 2
 _TIMEOUT_MINUTES = 60

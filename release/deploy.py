@@ -144,8 +144,9 @@ def _is_pushed(engine: "DockerClient", there: str, login: dict[str, str]) -> boo
 
 def _outputs(environment: str) -> dict[str, Any]:
     """What Terraform says of an environment."""
-    folder = REPOSITORY / "terraform" / "environments" / environment
-    asked = ["terraform", f"-chdir={folder}", "output", "-json", "-no-color"]
+    # Where `terraform init` noted which state is this environment's (docs/aws.md).
+    data = f"TF_DATA_DIR=.terraform/{environment}"
+    asked = ["env", data, "terraform", f"-chdir={REPOSITORY / 'terraform'}", "output", "-json", "-no-color"]
     if shutil.which("terraform") is None:
         raise DeftunesError("expected terraform on the PATH, found none. Install it and run the command again")
     done = subprocess.run(asked, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
@@ -153,7 +154,8 @@ def _outputs(environment: str) -> dict[str, Any]:
     if "artifacts_bucket" not in found:
         raise DeftunesError(
             f"expected the outputs of {environment}, got: {done.stderr.strip() or 'none'}. "
-            f"Run: terraform -chdir=terraform/environments/{environment} apply"
+            f"Run: {data} terraform -chdir=terraform apply "
+            f"-var-file={environment}.tfvars -var-file={environment}.local.tfvars"
         )
     return {name: output["value"] for name, output in found.items()}
 
@@ -166,7 +168,7 @@ def _ecr_login() -> dict[str, str]:
 
 
 def deploy(
-    environment: Annotated[str, typer.Option(help="dev or prod: a folder of terraform/environments, applied.")],
+    environment: Annotated[str, typer.Option(help="dev or prod, applied before.")],
     release: Annotated[str, typer.Option(help="The release, such as 1.4.0: the tag of the images here.")],
 ) -> None:
     """Upload what the Glue jobs of a release run, and push its images."""

@@ -4,28 +4,53 @@ import fnmatch
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from support.terraform import ENVIRONMENTS, MODULES, PRIVATE, ROOT, TERRAFORM, Plan, Workspace, missing
+from support.terraform import (
+    ENVIRONMENTS,
+    MODULES,
+    PRIVATE,
+    REGION,
+    ROOT,
+    TERRAFORM,
+    VARIABLES,
+    Plan,
+    Workspace,
+    missing,
+)
 
 FILES = {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md"}
 SKIP = re.compile(r"#\s*checkov:skip=(?P<check>\w+)(?P<reason>.*)")
 CHECKOV = Path(sys.prefix) / "checkov" / "bin" / "checkov"
 
 
+def is_private(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in PRIVATE)
+
+
 def tree(*suffixes: str) -> list[Path]:
-    found = [path for path in TERRAFORM.rglob("*") if path.suffix in suffixes and ".terraform" not in path.parts]
+    found = [
+        path
+        for path in TERRAFORM.rglob("*")
+        if path.suffix in suffixes and not any(map(is_private, path.relative_to(TERRAFORM).parts))
+    ]
     assert found
     return found
 
 
 def files_in(folder: Path) -> set[str]:
-    names = {path.name for path in folder.iterdir()}
-    return {name for name in names if not any(fnmatch.fnmatchcase(name, pattern) for pattern in PRIVATE)}
+    return {path.name for path in folder.iterdir() if not is_private(path.name)}
+
+
+def values_of(environment: str) -> dict[str, str]:
+    """The committed values of an environment, as they are written."""
+    text = (TERRAFORM / f"{environment}.tfvars").read_text("utf-8")
+    return dict(re.findall(r"^(\w+) += (.+)$", text, re.MULTILINE))
 
 
 def test_the_format_is_terraforms(terraform: Workspace) -> None:
@@ -60,21 +85,38 @@ def test_a_module_is_five_files_and_its_tests(folder: str) -> None:
     assert list((TERRAFORM / folder / "tests").glob("*.tftest.hcl"))
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_an_environment_is_values_and_module_calls(name: str) -> None:
-    folder = TERRAFORM / "environments" / name
-    assert files_in(folder) == FILES
-    blocks = set(re.findall(r"^(\w+)\b.*\{$", (folder / "main.tf").read_text("utf-8"), re.MULTILINE))
-    assert blocks == {"locals", "module"}
+def test_the_root_is_values_and_module_calls() -> None:
+    files = {name for name in files_in(TERRAFORM) if (TERRAFORM / name).is_file()}
+    assert {name for name in files if not name.startswith("requirements-")} == {
+        *FILES,
+        *(f"{name}.tfvars" for name in ENVIRONMENTS),
+    }
+    text = (TERRAFORM / "main.tf").read_text("utf-8")
+    assert set(re.findall(r"^(\w+)\b.*\{$", text, re.MULTILINE)) == {"locals", "module"}
+    assert sorted(re.findall(r'source = "\./modules/([^"]+)"', text)) == sorted(MODULES)
 
 
 def test_the_environments_differ_in_values_only() -> None:
-    called = [
-        re.findall(r'source = "([^"]+)"', (TERRAFORM / "environments" / name / "main.tf").read_text("utf-8"))
-        for name in ENVIRONMENTS
-    ]
-    assert called[0] == called[1]
-    assert {Path(source).name for source in called[0]} == set(MODULES)
+    dev, prod = map(values_of, ENVIRONMENTS)
+    assert set(dev) == set(prod)
+    assert (dev["environment"], prod["environment"]) == ('"dev"', '"prod"')
+    for path in tree(".tf"):
+        assert not re.search(r'"(dev|prod)"', re.sub(r"contains\(.*", "", path.read_text("utf-8"))), path
+
+
+def test_what_makes_an_environment_has_no_default(terraform: Workspace) -> None:
+    declared = terraform.plans["dev"].value["configuration"]["root_module"]["variables"]
+    without = {name for name, variable in declared.items() if "default" not in variable}
+    assert without - set(VARIABLES) == set(values_of("dev"))
+
+
+def test_values_of_a_person_are_ignored_by_git_and_those_of_an_environment_are_not() -> None:
+    private = [f"terraform/{name}.local.tfvars" for name in ENVIRONMENTS] + ["terraform/terraform.tfvars"]
+    asked = [*private, *(f"terraform/{name}.tfvars" for name in ENVIRONMENTS)]
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", *asked], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == private
 
 
 def test_every_variable_and_output_is_described_and_typed() -> None:
@@ -103,17 +145,39 @@ def test_only_the_aws_provider_is_used_in_one_version() -> None:
     assert versions == {"6.25.0"}
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_state_is_remote_encrypted_and_locked(name: str) -> None:
-    text = (TERRAFORM / "environments" / name / "versions.tf").read_text("utf-8")
-    backend = re.search(r'backend "s3" \{(.*?)\n  \}', text, re.DOTALL)
+def test_state_is_remote_encrypted_and_locked() -> None:
+    backend = re.search(r'backend "s3" \{(.*?)\n  \}', (TERRAFORM / "versions.tf").read_text("utf-8"), re.DOTALL)
     assert backend
     assert re.search(r"encrypt\s+= true", backend.group(1))
     assert re.search(r"use_lockfile\s+= true", backend.group(1))
 
 
+def test_no_state_is_found_but_by_naming_its_environment(terraform: Workspace) -> None:
+    folder = terraform.folder / "remote"  # with the backend that all other tests replace
+    folder.mkdir()
+    shutil.copy(TERRAFORM / "versions.tf", folder)
+    asked = terraform.run(folder, "output")
+    assert not asked.ok
+    assert "Backend initialization required" in asked.output
+    place = ("-backend-config=bucket=deftunes-state", f"-backend-config=region={REGION}")
+    made = terraform.run(folder, "init", "-input=false", *place)  # as docs/aws.md says, less the key
+    assert not made.ok
+    assert 'The attribute "key" is required' in made.output
+
+
+def test_the_state_of_production_does_not_take_the_values_of_a_trial(terraform: Workspace) -> None:
+    terraform.initialize("protected")
+    guard = "module.lake.terraform_data.protected"
+    made = terraform.with_values("apply", "prod", "-auto-approve", f"-target={guard}", state="protected")
+    assert made.ok, made.output
+    refused = terraform.with_values("plan", "dev", state="protected")
+    assert not refused.ok
+    assert re.search(rf"Instance cannot be destroyed.*{re.escape(guard)}", refused.output, re.DOTALL)
+    assert terraform.with_values("plan", "prod", state="protected").ok
+
+
 def test_the_tree_names_no_account_and_no_secret() -> None:
-    for path in tree(".tf", ".hcl", ".md"):
+    for path in tree(".tf", ".tfvars", ".hcl", ".md"):
         text = path.read_text("utf-8")
         assert set(re.findall(r"(?<!\d)\d{12}(?!\d)", text)) <= {"123456789012"}, path
         assert not re.search(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b|-----BEGIN", text), path
@@ -122,10 +186,12 @@ def test_the_tree_names_no_account_and_no_secret() -> None:
 def test_every_resource_is_tagged_by_default(terraform: Workspace) -> None:
     for name, plan in terraform.plans.items():
         tags = plan.value["configuration"]["provider_config"]["aws"]["expressions"]["default_tags"][0]["tags"]
-        assert "local.platform.name" in tags["references"]
-        written = (TERRAFORM / "environments" / name / "versions.tf").read_text("utf-8")
-        assert f'Environment = "{name}"' in written
-        assert "Project = local.platform.name" in written
+        assert {"local.platform.name", "var.environment"} <= set(tags["references"])
+        assert plan.value["variables"]["environment"]["value"] == name
+    assert re.search(
+        r"Project = local\.platform\.name, Environment = var\.environment,",
+        (TERRAFORM / "versions.tf").read_text("utf-8"),
+    )
 
 
 def test_every_alert_has_its_heading() -> None:
@@ -141,14 +207,17 @@ def test_every_alert_has_its_heading() -> None:
     assert set(alerts) <= set(headings)
 
 
-@pytest.fixture(scope="module")
-def scanned() -> dict[str, list[dict[str, str]]]:
-    """What checkov found: failed and skipped checks."""
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def scanned(request: pytest.FixtureRequest) -> dict[str, list[dict[str, str]]]:
+    """What checkov found with the values of an environment: failed and skipped checks."""
     if not CHECKOV.is_file():
         missing("checkov is not in .venv/checkov (make setup puts it there)")
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     done = subprocess.run(
-        [CHECKOV, "--directory", TERRAFORM, "--framework", "terraform", "--output", "json", "--skip-download"],
+        [
+            CHECKOV, "--directory", TERRAFORM, "--var-file", TERRAFORM / f"{request.param}.tfvars",
+            "--framework", "terraform", "--output", "json", "--skip-download",
+        ],
         capture_output=True, text=True, check=False, timeout=300, env=environment,
     )  # fmt: skip
     report = json.loads(done.stdout)

@@ -265,9 +265,7 @@ def test_airflow_is_told_what_the_dags_read(plan: Plan) -> None:
     }
     assert airflow.values["requirements_s3_path"] == "airflow/dags/requirements-mwaa.txt"
     (uploaded,) = [r.values for r in plan.of("aws_s3_object") if r.values["key"].endswith("/platform.json")]
-    assert (
-        ROOT / "terraform/environments/dev" / uploaded["source"].replace("./", "", 1)
-    ).resolve() == ROOT / "platform.json"
+    assert (ROOT / "terraform" / uploaded["source"]).resolve() == ROOT / "platform.json"
 
 
 def test_the_launcher_is_the_script_that_jobs_name() -> None:

@@ -21,7 +21,7 @@ MODULES = tuple(sorted(path.name for path in (TERRAFORM / "modules").iterdir() i
 PLATFORM: dict[str, Any] = json.loads((ROOT / "platform.json").read_text("utf-8"))
 REQUIRE = "DEFTUNES_REQUIRE_TERRAFORM"
 # What a person keeps in the tree beside it: providers, values, state. No test may depend on it.
-PRIVATE = (".terraform*", "*.tfvars", "*.tfstate*", "*.tfplan")
+PRIVATE = (".terraform*", "*.local.tfvars", "terraform.tfvars", "*.auto.tfvars", "*.tfstate*", "*.tfplan")
 # The account that the plans are made for: the number of AWS's own examples.
 ACCOUNT, REGION = "123456789012", "us-east-1"
 VARIABLES = {
@@ -131,31 +131,32 @@ class Workspace:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns(*PRIVATE, "__pycache__"))
             elif source.is_file():
                 shutil.copy(source, target)
-        for environment in ENVIRONMENTS:
-            override = self.environment(environment) / "backend_override.tf"
-            override.write_text('terraform {\n  backend "local" {}\n}\n', encoding="utf-8")
+        override = self.root / "backend_override.tf"
+        override.write_text('terraform {\n  backend "local" {}\n}\n', encoding="utf-8")
         first = self.run(self.module(MODULES[0]), "init", "-input=false")
         if not first.ok:
             missing(f"the provider hashicorp/aws cannot be installed: {first.output.strip()[-300:]}")
 
     def module(self, name: str) -> Path:
         """The folder of a module."""
-        return self.folder / "terraform" / "modules" / name
+        return self.root / "modules" / name
 
-    def environment(self, name: str) -> Path:
-        """The folder of an environment."""
-        return self.folder / "terraform" / "environments" / name
+    @property
+    def root(self) -> Path:
+        """The folder of the configuration that both environments share."""
+        return self.folder / "terraform"
 
     @property
     def bootstrap(self) -> Path:
         """The folder of the bootstrap configuration."""
-        return self.folder / "terraform" / "bootstrap"
+        return self.root / "bootstrap"
 
-    def run(self, folder: Path, command: str, *arguments: str) -> Outcome:
-        """One terraform command in one folder."""
+    def run(self, folder: Path, command: str, *arguments: str, data: str = ".terraform") -> Outcome:
+        """One terraform command in one folder; `data` is where Terraform remembers the backend."""
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TF_VAR_")},
             "CHECKPOINT_DISABLE": "1",
+            "TF_DATA_DIR": data,
             "TF_IN_AUTOMATION": "1",
             "TF_PLUGIN_CACHE_DIR": str(self.folder / "plugins"),
         }
@@ -181,17 +182,26 @@ class Workspace:
     def plans(self) -> dict[str, Plan]:
         """The plan of each environment, validated first."""
         for name in ENVIRONMENTS:
-            for command, arguments in (("init", ["-input=false"]), ("validate", [])):
-                done = self.run(self.environment(name), command, *arguments)
-                assert done.ok, f"{command} of {name}: {done.output}"
+            self.initialize(name)
+        checked = self.run(self.root, "validate", data=f".terraform/{ENVIRONMENTS[0]}")
+        assert checked.ok, checked.output
         with ThreadPoolExecutor(2) as pool:
             return dict(zip(ENVIRONMENTS, pool.map(self._plan, ENVIRONMENTS), strict=True))
 
+    def initialize(self, state: str) -> None:
+        """Make a state of its own and a data folder that remembers it, as docs/aws.md does; here it is a file."""
+        arguments = ("-input=false", f"-backend-config=path={state}.tfstate")
+        made = self.run(self.root, "init", *arguments, data=f".terraform/{state}")
+        assert made.ok, made.output
+
+    def with_values(self, command: str, name: str, *arguments: str, state: str) -> Outcome:
+        """Plan or apply the committed values of an environment on a state, which may be another's."""
+        given = [f"-var-file={name}.tfvars", *(f"-var={variable}={value}" for variable, value in VARIABLES.items())]
+        return self.run(self.root, command, "-input=false", *given, *arguments, data=f".terraform/{state}")
+
     def _plan(self, name: str) -> Plan:
-        folder = self.environment(name)
-        values = [f"-var={variable}={value}" for variable, value in VARIABLES.items()]
-        planned = self.run(folder, "plan", "-input=false", "-out=plan.bin", *values)
+        planned = self.with_values("plan", name, f"-out={name}.tfplan", state=name)
         assert planned.ok, planned.output
-        shown = self.run(folder, "show", "-json", "plan.bin")
+        shown = self.run(self.root, "show", "-json", f"{name}.tfplan", data=f".terraform/{name}")
         assert shown.ok, shown.output
         return Plan(json.loads(shown.output))

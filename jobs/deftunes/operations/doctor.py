@@ -79,7 +79,7 @@ def diagnose_aws(settings: "Settings") -> Iterator[Check]:
     from deftunes.adapters.account import Account
 
     account = Account(settings.aws_region)
-    apply, release = "terraform apply", "make deploy, with the release of your terraform.tfvars"
+    apply, release = "terraform apply", "make deploy, with the release of your .local.tfvars"
     yield _check("identity", account.identity, "aws sts get-caller-identity must answer; set AWS_REGION")
     yield _check("buckets", account.buckets, apply)
     yield _check("catalog", account.catalog, apply)
@@ -89,7 +89,7 @@ def diagnose_aws(settings: "Settings") -> Iterator[Check]:
     yield _check("secrets", account.secrets, "aws secretsmanager put-secret-value (docs/aws.md)")
     yield _check("warehouse", account.warehouse, f"{apply}; it takes minutes to become available")
     yield _check("airflow", account.airflow, f"{apply}; it takes half an hour to become available")
-    yield _check("alerts", account.alerts, "set emails in terraform.tfvars; each address confirms by mail")
+    yield _check("alerts", account.alerts, "set emails in your .local.tfvars; each address confirms by mail")
 
 
 def _check(name: str, look: Callable[[], str], remedy: str) -> Check:

@@ -1,7 +1,10 @@
 """A release on a real S3: complete, whole after a cut, and never changed afterwards."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import deploy
 from deftunes.adapters.lake import Lake, open_lake
 from deftunes.core.errors import BadUsageError, DeftunesError
 from deftunes.core.settings import REPOSITORY, Settings
+from support.terraform import missing
 
 GLUE = json.loads((REPOSITORY / "platform.json").read_text("utf-8"))["glue"]
 PINS = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)(\[.*\])?==(?P<version>\S+)", re.MULTILINE)
@@ -84,8 +88,34 @@ def test_glue_runs_the_versions_that_are_tested() -> None:
 
 def test_what_cannot_be_deployed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(deploy, "REPOSITORY", tmp_path)  # no environment was ever applied there
-    (tmp_path / "terraform" / "environments" / "dev").mkdir(parents=True)
-    with pytest.raises(DeftunesError, match=r"(?s)expected (the outputs of dev.*/dev apply|terraform on the PATH)"):
+    (tmp_path / "terraform").mkdir()
+    hint = "Run: TF_DATA_DIR=.terraform/dev terraform -chdir=terraform apply -var-file=dev.tfvars"
+    with pytest.raises(DeftunesError, match=rf"(?s)expected (the outputs of dev.*{hint}|terraform on the PATH)"):
         deploy.deploy("dev", "1.4.0")
     with pytest.raises(BadUsageError, match=r"expected a release such as 1\.4\.0"):
         deploy.deploy("dev", "latest")
+
+
+def test_a_release_goes_where_its_environment_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if shutil.which("terraform") is None:
+        missing("no terraform on the PATH")
+    root = tmp_path / "terraform"
+    root.mkdir()
+    (root / "main.tf").write_text(
+        'terraform {\n  backend "local" {}\n}\n'
+        'variable "name" {}\n'
+        'output "artifacts_bucket" {\n  value = var.name\n}\n',
+        encoding="utf-8",
+    )
+    for name in ("dev", "prod"):
+        for command in (
+            ("init", f"-backend-config=path={name}.tfstate"),
+            ("apply", "-auto-approve", f"-var=name=artifacts-of-{name}"),
+        ):
+            subprocess.run(
+                ["terraform", f"-chdir={root}", *command], env={**os.environ, "TF_DATA_DIR": f".terraform/{name}"},
+                check=True, capture_output=True, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+    monkeypatch.setattr(deploy, "REPOSITORY", tmp_path)
+    assert deploy._outputs("dev") == {"artifacts_bucket": "artifacts-of-dev"}
+    assert deploy._outputs("prod") == {"artifacts_bucket": "artifacts-of-prod"}

@@ -1,6 +1,6 @@
-# Production: data is protected, a zone may fail, large backfills go to AWS Batch.
+# The platform of one environment. What makes it dev or prod is in dev.tfvars and prod.tfvars, and nowhere in here.
 locals {
-  root     = "${path.root}/../../.."
+  root     = "${path.root}/.."
   platform = jsondecode(file("${local.root}/platform.json"))
   secrets  = merge(module.source.secrets, { warehouse_dsn = module.serving.dsn_secret })
 
@@ -14,7 +14,7 @@ locals {
     DEFTUNES_API_URL          = var.api_url
     DEFTUNES_EMBEDDED         = "false"
     DEFTUNES_HOME             = "${local.platform.work_folder}/deftunes"
-    DEFTUNES_HTTP_BUDGET      = "600"
+    DEFTUNES_HTTP_BUDGET      = tostring(var.http_budget)
     DEFTUNES_LAKE             = module.lake.uri
     DEFTUNES_LOCK_TIMEOUT     = "600"
     DEFTUNES_LOOK_BACK        = "3"
@@ -28,11 +28,11 @@ locals {
 }
 
 module "network" {
-  source = "../../modules/network"
+  source = "./modules/network"
 
   name              = local.platform.name
   existing          = var.existing_network
-  nat_per_zone      = true
+  nat_per_zone      = var.nat_per_zone
   task_egress_ports = local.egress_ports
   kms_key_arn       = module.lake.kms_key_arn
 }
@@ -40,40 +40,51 @@ module "network" {
 ##### Landing and transform
 
 module "lake" {
-  source = "../../modules/lake"
+  source = "./modules/lake"
 
   name            = local.platform.name
   buckets         = local.platform.buckets
   database        = local.platform.database
-  protect         = true
-  noncurrent_days = 90
+  protect         = var.protect
+  noncurrent_days = var.noncurrent_days
 }
 
 module "registry" {
-  source = "../../modules/registry"
+  source = "./modules/registry"
 
-  images       = { for image, shape in local.platform.images : image => shape if image != "purchase-api" } # a trial's
+  images       = { for image, shape in local.platform.images : image => shape if var.trial || image != "purchase-api" }
   kms_key_arn  = module.lake.kms_key_arn
-  force_delete = false
+  force_delete = !var.protect
 }
 
 ##### Sources
 
 module "source" {
-  source = "../../modules/source"
+  source = "./modules/source"
 
   name                 = local.platform.name
   secrets              = local.platform.secrets
   api_has_token        = var.api_has_token
-  secret_recovery_days = 30
+  secret_recovery_days = var.secret_recovery_days
   kms_key_arn          = module.lake.kms_key_arn
   kms_alias            = module.lake.kms_alias
+
+  trial = !(var.trial && var.trial_catalogue) ? null : {
+    instance_class           = "db.t4g.micro"
+    vpc_id                   = module.network.vpc_id
+    subnet_ids               = module.network.private_subnet_ids
+    client_security_group_id = module.network.tasks_security_group_id
+    container                = local.platform.container
+    image                    = "${module.registry.repository_urls["purchase-api"]}:${var.release}"
+    repository               = local.platform.images["purchase-api"].repository
+    log_group                = module.observability.log_groups["extract"]
+  }
 }
 
 ##### Stages: extract, publish, load, model and check as containers, transform and quality as Glue jobs
 
 module "extract_job" {
-  source = "../../modules/extract_job"
+  source = "./modules/extract_job"
 
   name          = local.platform.name
   cluster       = local.platform.cluster
@@ -88,16 +99,16 @@ module "extract_job" {
   lake_policies = module.lake.policies
   kms_alias     = module.lake.kms_alias
 
-  batch = {
+  batch = var.batch == null ? null : {
     subnet_ids         = module.network.private_subnet_ids
     security_group_ids = [module.network.tasks_security_group_id]
-    max_vcpus          = 32
-    timeout_hours      = 24
+    max_vcpus          = var.batch.max_vcpus
+    timeout_hours      = var.batch.timeout_hours
   }
 }
 
 module "transform_job" {
-  source = "../../modules/transform_job"
+  source = "./modules/transform_job"
 
   name             = local.platform.name
   jobs             = local.platform.glue.jobs
@@ -109,14 +120,14 @@ module "transform_job" {
   settings         = local.settings
   artifacts_bucket = module.lake.bucket_names["artifacts"]
   log_group_prefix = local.platform.glue.log_group_prefix
-  workers          = 5
-  timeout_minutes  = 240
+  workers          = var.glue.workers
+  timeout_minutes  = var.glue.timeout_minutes
   lake_policies    = module.lake.policies
   kms_key_arn      = module.lake.kms_key_arn
 }
 
 module "data_quality" {
-  source = "../../modules/data_quality"
+  source = "./modules/data_quality"
 
   name        = local.platform.name
   rulesets    = { for entity, ruleset in local.platform.rulesets : entity => merge(ruleset, { file = "${local.root}/${ruleset.file}" }) }
@@ -127,7 +138,7 @@ module "data_quality" {
 ##### Serving
 
 module "serving" {
-  source = "../../modules/serving"
+  source = "./modules/serving"
 
   name                      = local.platform.name
   glue_database             = module.lake.database
@@ -135,23 +146,23 @@ module "serving" {
   login_roles               = { for task, role in module.extract_job.role_names : task => role if contains(local.platform.tasks[task].secrets, "warehouse_dsn") }
   lake_policy               = module.lake.policies["warehouse"]
   dsn_secret                = local.platform.secrets.warehouse_dsn
-  secret_recovery_days      = 30
+  secret_recovery_days      = var.secret_recovery_days
   kms_key_arn               = module.lake.kms_key_arn
   vpc_id                    = module.network.vpc_id
   subnet_ids                = module.network.private_subnet_ids
   client_security_group_ids = { tasks = module.network.tasks_security_group_id }
-  capacity                  = { base = 32, max = 128, hours_a_month = 1000 }
+  capacity                  = var.warehouse
 }
 
 ##### When it runs, and who hears when it does not
 
 module "orchestration" {
-  source = "../../modules/orchestration"
+  source = "./modules/orchestration"
 
   name                  = local.platform.name
   environment_class     = "mw1.small"
-  max_workers           = 5
-  webserver_access_mode = "PRIVATE_ONLY"
+  max_workers           = var.airflow.max_workers
+  webserver_access_mode = var.airflow.webserver_access_mode
   artifacts_bucket      = module.lake.bucket_names["artifacts"]
   dags_folder           = "${local.root}/dags"
   platform_file         = "${local.root}/platform.json"
@@ -183,14 +194,14 @@ module "orchestration" {
 }
 
 module "observability" {
-  source = "../../modules/observability"
+  source = "./modules/observability"
 
   name           = local.platform.name
   log_groups     = local.platform.log_groups
   cluster        = local.platform.cluster
   glue_jobs      = [for job in local.platform.glue.jobs : job.name]
   emails         = var.emails
-  retention_days = 365
+  retention_days = var.log_retention_days
   kms_key_arn    = module.lake.kms_key_arn
   kms_alias      = module.lake.kms_alias
 }

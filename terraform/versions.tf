@@ -8,9 +8,8 @@ terraform {
     }
   }
 
-  # Bucket and region come with `terraform init`: terraform/bootstrap prints them.
+  # Bucket and region come with `terraform init`, printed by terraform/bootstrap, and so does the key: deftunes/<environment>.tfstate.
   backend "s3" {
-    key          = "deftunes/prod.tfstate"
     encrypt      = true
     use_lockfile = true
   }
@@ -20,6 +19,6 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    tags = { Project = local.platform.name, Environment = "prod", ManagedBy = "terraform" }
+    tags = { Project = local.platform.name, Environment = var.environment, ManagedBy = "terraform" }
   }
 }
