@@ -156,7 +156,7 @@ def test_requirements_are_hashed_and_name_no_place(image: str) -> None:
         assert "--hash=sha256:" in block, block.splitlines()[0]
 
 
-# Airflow's versions are Managed Airflow's, and it shares no process with the jobs (docs/adr/0301).
+# Airflow's versions are Managed Airflow's, and it shares no process with the jobs (docs/adr/0018).
 @pytest.mark.parametrize("image", [name for name in IMAGES if name not in {"airflow", "minio"}])
 def test_versions_are_those_that_were_tested(image: str) -> None:
     tested = pins("requirements.txt")
