@@ -31,9 +31,9 @@ class Settings(BaseSettings):
 
     # Where things are (unset: embedded)
     embedded: bool = Field(
-        default=True, description="whether this process may start embedded parts; no in containers and Glue jobs"
+        default=True, description="whether this process may start embedded services; no in containers and Glue jobs"
     )
-    home: Path = Field(default=Path(".deftunes"), description="state of the embedded parts, kept between commands")
+    home: Path = Field(default=Path(".deftunes"), description="state of the embedded services, kept between commands")
     songs_dsn: SecretStr | None = Field(
         default=None, description="libpq string of the PostgreSQL that holds deftunes.songs"
     )
@@ -69,7 +69,9 @@ class Settings(BaseSettings):
         default=Decimal(2), description="highest price of an item; above: quarantine"
     )
     max_rejected: Share = Field(default=0.05, description="share of rejected rows above which a batch is refused")
-    max_shrink: Share = Field(default=0.2, description="share of rows an answer may lack against its landing in use")
+    max_shrink: Share = Field(
+        default=0.2, description="share of rows an answer may lack, compared with the landing in use"
+    )
     look_back: Annotated[int, Field(ge=0)] = Field(
         3, description="days before --start that are read again for sessions"
     )
@@ -91,7 +93,7 @@ class Settings(BaseSettings):
     # Spark and the warehouse
     spark_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="heap of the Spark driver")
     spark_provided: bool = Field(
-        default=False, description="whether Spark's Java and jars are there already, as on Glue"
+        default=False, description="whether Java and jars for Spark are already installed, as on Glue"
     )
     java_home: Path | None = Field(
         default=None, validation_alias=AliasChoices("JAVA_HOME", "java_home"), description="a Java 17 of your own"
@@ -101,7 +103,7 @@ class Settings(BaseSettings):
         30.0, description="seconds `load`, `model` and `check` wait for another run"
     )
 
-    failpoint: Failpoint | None = Field(default=None, description="drills only: where to kill this process")
+    failpoint: Failpoint | None = Field(default=None, description="for drills only: where to kill this process")
 
 
 def read_settings() -> Settings:
