@@ -4,7 +4,7 @@
     the images of that tag on this machine                 ->  their repositories
 
 A release is what it was when it was tested: files and images that are there already are left as they are, and a release
-that was brought halfway is finished by the same command. The script goes last: without it no job starts.
+that was deployed halfway is completed by the same command. The script goes last: without it no job starts.
 """
 
 import base64
@@ -161,7 +161,7 @@ def _outputs(environment: str) -> dict[str, Any]:
 
 
 def _ecr_login() -> dict[str, str]:
-    """Good for hours; handed to the engine with each call, and kept nowhere."""
+    """Good for hours; passed to the engine with each call, and stored nowhere."""
     token = boto3.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
     user, _, password = base64.b64decode(token).decode().partition(":")
     return {"username": user, "password": password}

@@ -122,7 +122,7 @@ def expect_published(resources: Resources, entity: Entity, asked: Interval, comm
     """The batch of an interval, which `main` holds already.
 
     Raises:
-        DeftunesError: it does not; `command` is named as what brings it there.
+        DeftunesError: it does not; the message names `command` as the next step.
     """
     batch = plan(resources, Job(entity=entity, window=run_window(resources, entity, asked)))
     if not batch.is_published:

@@ -66,7 +66,7 @@ class Project:
     def build(self, environment: Mapping[str, str], *, full_refresh: bool) -> Built:
         """`dbt build`: models and data tests in their order; what follows a failed test is left as it is.
 
-        Unit tests judge the SQL and not the data; the project's own tests run them.
+        Unit tests test the SQL and not the data; the project's own tests run them.
         """
         arguments = ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if full_refresh else [])]
         return self._run(arguments, environment)

@@ -173,7 +173,7 @@ class SongsSnapshot:
     def write_changed(self, since: int, path: Path) -> int:
         """Write every row whose key has a row written at or after the transaction `since`; the number of rows.
 
-        No key is declared, so a second row may stand under a changed key: who judges that needs both.
+        No key is declared, so a second row may stand under a changed key: validating that needs both.
         """
         return self._write(
             f"select {self._columns} from {TABLE} where coalesce(track_id::text, '') in "

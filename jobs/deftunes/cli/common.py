@@ -114,8 +114,8 @@ def _sentence(line: dict[str, Any]) -> str:
         value = line.get(name)
         if value in (None, [], ()):
             continue
-        told = len(value) if isinstance(value, tuple | list) and name == "written" else value
-        facts.append(f"{name.replace('_', ' ')} {told}")
+        shown_value = len(value) if isinstance(value, tuple | list) and name == "written" else value
+        facts.append(f"{name.replace('_', ' ')} {shown_value}")
     what = " ".join(str(part) for part in (line["stage"], line["entity"]) if part)
     return f"{what:<22} {line['seconds']:>7.2f} s  {', '.join(facts)}"
 

@@ -22,10 +22,10 @@ _NEEDS = {
 }
 _SUMMARIES = {
     Stage.EXTRACT: "Land what a source holds, as it was sent.",
-    Stage.TRANSFORM: "Type and judge landed records, write them to the batch's branch.",
-    Stage.QUALITY: "Judge the batch on its branch as a whole.",
+    Stage.TRANSFORM: "Type and validate landed records, write them to the batch's branch.",
+    Stage.QUALITY: "Audit the batch on its branch as a whole.",
     Stage.PUBLISH: "Move main to the audited batch.",
-    Stage.LOAD: "Bring published silver to the warehouse.",
+    Stage.LOAD: "Load published silver into the warehouse.",
 }
 
 

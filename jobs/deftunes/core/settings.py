@@ -176,7 +176,7 @@ def export_spark_runtime(java_home: Path | None) -> None:
 
 
 def declare_spark_version(version: str) -> None:
-    """PyDeequ wants to be told in the environment, before its import."""
+    """Set what PyDeequ reads from the environment when it is imported."""
     os.environ["SPARK_VERSION"] = version
 
 

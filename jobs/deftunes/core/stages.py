@@ -19,7 +19,7 @@ class Stage(StrEnum):
 
 
 class PipelineName(StrEnum):
-    """What `run` and `backfill` bring up to date; each is a DAG, `all` is both."""
+    """What `run` and `backfill` update; each is a DAG, `all` is both."""
 
     SONGS = "songs"
     API = "api"

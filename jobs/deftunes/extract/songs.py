@@ -95,7 +95,7 @@ def land_songs(
     """Land what changed since `published`, the landing whose batch `main` holds, or everything.
 
     Everything is read where nothing is published, its cursor says nothing about this table, `force_full` asks for it,
-    and, if anything changed at all: after `full_after` landings of changes, or when the published batch held
+    and, if anything changed at all: after `full_after` landings of changes, or when the published batch had
     `conflicting` (two different rows under one key: only all rows tell whether one of them is gone).
 
     Raises:

@@ -1,10 +1,10 @@
-"""Whether readers see what a run was asked to bring: the proof at the end of a DAG, where no task's state is one.
+"""Reconciliation: whether readers see what a run was asked for, proved at the end of a DAG by data, not task states.
 
     landings in use  =  main  =  warehouse  =  gold
 
 Each step is compared with the one before it, by what it holds and not by what a stage says of itself. Sales are
 counted and summed over the interval's days, and in the BI view over its months, so the cost follows the interval.
-Another pipeline may be on its way through the same warehouse: what it is bringing right now is waited for.
+Another pipeline may be on its way through the same warehouse: changes that it has not finished are waited for.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,11 +43,11 @@ def check(
 ) -> Iterator[Reconciliation]:
     """Prove for each entity of a pipeline that gold shows the landings in use for an interval.
 
-    Looks again for as long as `model` waits for its lock (`lock_timeout`); `on_wait` is told why, once an entity.
+    Looks again for as long as `model` waits for its lock (`lock_timeout`); `on_wait` gets the reason, once an entity.
 
     Raises:
-        DeftunesError: something was not brought, or two zones do not agree; says which, and the next command.
-        RetriableError: in all that time gold has not come to show what another run brought.
+        DeftunesError: something is missing, or two zones do not agree; names it, and the next command.
+        RetriableError: in all that time gold did not show what another run loaded.
     """
 
     def report_once(state: RetryCallState) -> None:

@@ -1,4 +1,4 @@
-"""Batches: the landings in use that one run brings to `main`, named by what they are made of.
+"""Batches: the landings in use that one run publishes for one entity, named by what they are made of.
 
     landings in use + rules + what main holds  ->  batch id (a hash, never random)
 
@@ -39,7 +39,7 @@ class Batch:
     interval: Interval
     landings: dict[str, Receipt]  # in use, by unit
     pending: tuple[str, ...]
-    linked_days: frozenset[date]  # days that hold sessions which pending days, or these days themselves, held too
+    linked_days: frozenset[date]  # days that hold sessions which pending days, or these days themselves, had, too
     rules: str
     base: int | None  # main's snapshot
     published: Manifest | None  # main's newest batch
@@ -86,7 +86,7 @@ def plan_batch(lake: "Lake", refs: Refs, entity: Entity, window: RunWindow, rule
 def make_batch_id(
     entity: Entity, interval: Interval, landings: dict[str, Receipt], rules: str, parent: str | None
 ) -> str:
-    """The id of the batch that brings these landings under these rules to a `main` whose newest batch is `parent`."""
+    """The id of the batch of these landings under these rules, for a `main` whose newest batch is `parent`."""
     digests = sorted((unit, receipt.digest) for unit, receipt in landings.items())
     return hashlib.sha256(json.dumps([entity, str(interval), digests, rules, parent]).encode()).hexdigest()[:16]
 

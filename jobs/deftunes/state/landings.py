@@ -172,7 +172,7 @@ class Landings:
 def days_to_ask(landings: Landings, asked: Interval, look_back: int) -> tuple[date, ...]:
     """The days of `asked`, and of the `look_back` days before it those that are landed already.
 
-    A day before `asked` that was never landed stays out: a run never brings in a day that nobody asked for.
+    A day before `asked` that was never landed stays out: a run never adds a day that was not asked for.
     """
     if look_back == 0:
         return tuple(asked.days())

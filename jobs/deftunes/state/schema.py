@@ -1,4 +1,4 @@
-"""Silver's tables as data: columns, partitions, properties. Spark creates them; load and dbt are held against them.
+"""Silver's tables as data: columns, partitions, properties. Spark creates them; tests compare load and dbt with them.
 
 Those of entities follow from their declarations; the two others are the platform's own.
 """
@@ -62,7 +62,7 @@ QUALITY_RESULTS = SilverTable(
     "one row per rule and batch",
     (
         Column("entity", "string", "entity of the batch", required=True),
-        Column("batch_id", "string", "batch that was judged", required=True),
+        Column("batch_id", "string", "batch that was audited", required=True),
         Column("snapshot_id", "bigint", "snapshot that was audited", required=True),
         Column("rule", "string", "rule as DQDL text", required=True),
         Column("passed", "boolean", "outcome"),

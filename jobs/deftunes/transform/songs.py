@@ -69,7 +69,7 @@ def chain_since(landings: "Landings", newest: "Receipt", published: "Manifest | 
 
 
 def validate(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules: "Ruleset") -> Validation:
-    """Accept or reject every song that the chain of landings brings."""
+    """Accept or reject every song of the chain of landings."""
     landed = [
         _read(spark, lake, receipt, keys=False)
         .withColumn("row_rank", F.lit(rank))

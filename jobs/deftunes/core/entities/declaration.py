@@ -1,4 +1,4 @@
-"""What is declared of an entity: its key, its columns, how it is landed, which pipeline brings it."""
+"""What is declared of an entity: its key, its columns, how it is landed, which pipeline updates it."""
 
 from dataclasses import dataclass
 
