@@ -1,4 +1,4 @@
-"""The images by their Dockerfiles and requirements: what they are made of, who runs in them, and that it is enough."""
+"""The images by their Dockerfile and requirements: what they are made of, who runs in them, and that it is enough."""
 
 import json
 import re
@@ -6,146 +6,123 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
 from fnmatch import fnmatch
-from functools import cached_property
 from pathlib import Path
 
 import pytest
 
+from support.dockerfile import (
+    IMAGES,
+    STAGES,
+    TEXT,
+    TITLE,
+    ancestry,
+    copied_from_the_context,
+    ingredients,
+    inherited,
+    instructions,
+)
+
 ROOT = Path(__file__).resolve().parents[2]
-IMAGES = sorted(path.name for path in (ROOT / "images").iterdir() if (path / "Dockerfile").is_file())
+FOLDERS = sorted(path.parent.name for path in (ROOT / "images").glob("*/requirements.txt"))
 BASES = {"debian:bookworm-slim", "golang:1.26-bookworm"}
 PLATFORM = json.loads((ROOT / "platform.json").read_text("utf-8"))
-STAGES = {"extract", "transform", "dbt", "cli"}
+STAGE_IMAGES = {"extract", "transform", "dbt", "cli"}
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(\[[^\]]*\])?==(\S+) \\$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Dockerfile:
-    """One Dockerfile as instructions."""
-
-    name: str
-
-    @cached_property
-    def text(self) -> str:
-        return (ROOT / "images" / self.name / "Dockerfile").read_text("utf-8")
-
-    @cached_property
-    def instructions(self) -> list[tuple[str, str]]:
-        lines = "\n".join(line for line in self.text.splitlines() if not line.startswith("#"))
-        joined = lines.replace("\\\n", " ")
-        return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
-
-    @cached_property
-    def stages(self) -> dict[str, tuple[str, list[tuple[str, str]]]]:
-        """By name: what it is made from, and its instructions. The last one has the image's name if it has none."""
-        found: dict[str, tuple[str, list[tuple[str, str]]]] = {}
-        arguments = {}
-        for word, rest in self.instructions:
-            if word == "ARG" and not found:
-                name, _, value = rest.partition("=")
-                arguments[f"${{{name}}}"] = value
-            elif word == "FROM":
-                source, _, name = rest.partition(" AS ")
-                found[name or self.name] = (arguments.get(source, source), current := [])
-            elif found:
-                current.append((word, rest))
-        return found
-
-    @cached_property
-    def results(self) -> list[str]:
-        """The stages that become images: those that carry a title."""
-        return [name for name, (_, lines) in self.stages.items() if any("image.title" in rest for _, rest in lines)]
-
-    def inherited(self, stage: str, word: str) -> str | None:
-        """The last instruction of a kind in a stage, or in the one that it is made from."""
-        while stage in self.stages:
-            source, lines = self.stages[stage]
-            values = [rest for kind, rest in lines if kind == word]
-            if values:
-                return values[-1]
-            stage = source
-        return None
+PACKAGES = sorted(name for name in STAGES if name.endswith("-packages"))
 
 
 def pins(path: str) -> dict[str, str]:
     return {name.lower(): version for name, _, version in PIN.findall((ROOT / path).read_text("utf-8"))}
 
 
-@pytest.fixture(params=IMAGES)
-def dockerfile(request: pytest.FixtureRequest) -> Dockerfile:
-    return Dockerfile(request.param)
-
-
 def test_images_are_found() -> None:
-    assert {"airflow", "aws-local", "cli", "dbt", "extract", "minio", "purchase-api", "transform"} == set(IMAGES)
+    assert {"airflow", "aws-local", "cli", "dbt", "extract", "glue", "minio", "purchase-api", "transform"} == set(
+        IMAGES
+    )
     repositories = {image["repository"].removeprefix("deftunes/") for image in PLATFORM["images"].values()}
     assert repositories <= set(IMAGES)
 
 
-def test_an_image_is_made_from_pinned_bases_only(dockerfile: Dockerfile) -> None:
-    known = {*BASES, *dockerfile.stages}
-    assert {source for source, _ in dockerfile.stages.values()} <= known
-    assert "syntax=" not in dockerfile.text
-    assert ":latest" not in dockerfile.text
-    assert len(dockerfile.stages) > 1
+def test_one_dockerfile_builds_them_all() -> None:
+    assert [path.parent.name for path in (ROOT / "images").rglob("*Dockerfile*")] == ["images"]
+    # What no image needs would be left over from one that went.
+    assert set().union(*map(ingredients, IMAGES)) == STAGES.keys()
+    commands = [rest for stage in STAGES.values() for rest in stage.of("RUN") if "sh install.sh" not in rest]
+    assert len(commands) > 5
+    assert len(set(commands)) == len(commands), "the same command in two stages: make a stage of it"
 
 
-def test_nobody_is_root_in_an_image(dockerfile: Dockerfile) -> None:
-    assert dockerfile.results
-    for stage in dockerfile.results:
-        user = dockerfile.inherited(stage, "USER")
-        assert user, stage
-        assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user), stage
+def test_an_image_is_made_from_pinned_bases_only() -> None:
+    assert {stage.base for stage in STAGES.values()} - STAGES.keys() == BASES
+    assert "syntax=" not in TEXT
+    assert ":latest" not in TEXT
 
 
-def test_an_image_says_what_it_is(dockerfile: Dockerfile) -> None:
-    for stage in dockerfile.results:
-        title = "glue" if stage == "glue" else dockerfile.name
-        assert dockerfile.inherited(stage, "LABEL") == f'org.opencontainers.image.title="deftunes/{title}"'
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_runs_on_the_one_base(image: str) -> None:
+    assert ancestry(image)[-1] == "debian:bookworm-slim"
+    assert ("python" in ancestry(image)) is (image != "minio")
+    assert "tools" not in ancestry(image)
+    # Only Spark needs a JVM.
+    assert ("java" in ingredients(image)) is (image in {"cli", "glue", "transform"})
 
 
-@pytest.mark.parametrize("stage", ["python", "tools", "project", "java", "jars"])
-def test_a_shared_stage_is_the_same_in_every_dockerfile(stage: str) -> None:
-    """A Dockerfile cannot include another, and not all engines know named contexts."""
-    found = [dockerfile.stages[stage] for dockerfile in map(Dockerfile, IMAGES) if stage in dockerfile.stages]
-    assert len(found) > 1
-    assert all(each == found[0] for each in found)
+@pytest.mark.parametrize("image", IMAGES)
+def test_nobody_is_root_in_an_image(image: str) -> None:
+    user = inherited(image, "USER")
+    assert user
+    assert re.fullmatch(r"[1-9]\d{3,}:[1-9]\d{3,}", user)
 
 
-def test_a_stages_command_is_the_clis() -> None:
-    for name in STAGES:
-        dockerfile = Dockerfile(name)
-        for stage in dockerfile.results:
-            expected = None if stage == "glue" else '["python", "-m", "deftunes"]'
-            assert dockerfile.inherited(stage, "ENTRYPOINT") == expected, stage
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_says_what_it_is(image: str) -> None:
+    assert inherited(image, "LABEL") == f'{TITLE}"deftunes/{image}"'
 
 
-def test_no_secret_is_built_in(dockerfile: Dockerfile) -> None:
-    for word, rest in dockerfile.instructions:
-        if word in {"ENV", "ARG"}:
-            names = [pair.partition("=")[0] for pair in shlex.split(rest)]
-            assert not [name for name in names if re.search("PASSWORD|SECRET|TOKEN|KEY|DSN", name)], rest
-    assert "COPY . " not in dockerfile.text
-    assert not re.search(r"https?://", dockerfile.text)
+@pytest.mark.parametrize("image", sorted(STAGE_IMAGES | {"glue"}))
+def test_a_stages_command_is_the_clis(image: str) -> None:
+    expected = None if image == "glue" else '["python", "-m", "deftunes"]'
+    assert inherited(image, "ENTRYPOINT") == expected
 
 
-def test_packages_are_hashed(dockerfile: Dockerfile) -> None:
-    if dockerfile.name == "minio":
-        assert "requirements" not in dockerfile.text
-        assert re.search(r"github.com/minio/minio@\$\{MINIO\}", dockerfile.text)
-        return
-    script = (ROOT / "images" / "shared" / "install.sh").read_text("utf-8")
-    source, build = dockerfile.stages["build"]
-    assert source == "tools"
-    assert build[0] == ("COPY", f"images/{dockerfile.name}/requirements.txt ./")
-    assert build[1][1].endswith("sh install.sh")
-    for text in (dockerfile.text, script):
+def test_no_secret_is_built_in() -> None:
+    given = [rest for word, rest in instructions() if word in {"ENV", "ARG"}]
+    assert given
+    for rest in given:
+        names = [pair.partition("=")[0] for pair in shlex.split(rest)]
+        assert not [name for name in names if re.search("PASSWORD|SECRET|TOKEN|KEY|DSN", name)], rest
+    assert "COPY . " not in TEXT
+    assert not re.search(r"https?://", TEXT)
+
+
+def test_every_folder_of_requirements_is_an_images() -> None:
+    assert [name.removesuffix("-packages") for name in PACKAGES] == FOLDERS
+    assert set(FOLDERS) <= set(IMAGES)
+    for folder in FOLDERS:
+        assert ingredients(folder) & set(PACKAGES) >= {f"{folder}-packages"}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_packages_are_hashed_and_installed_before_the_code_is_there(name: str) -> None:
+    """So a change of the code leaves an image's packages as they are."""
+    assert STAGES[name].base == "tools"
+    first, second = STAGES[name].instructions[:2]
+    assert first == ("COPY", f"images/{name.removesuffix('-packages')}/requirements.txt ./")
+    assert second[1].endswith("sh install.sh")
+    assert set().union(*map(copied_from_the_context, ingredients(name))) == {
+        first[1].split()[0], "images/install.sh", "requirements-build.txt"
+    }  # fmt: skip
+
+
+def test_nothing_is_installed_but_by_hash() -> None:
+    for text in (TEXT, (ROOT / "images" / "install.sh").read_text("utf-8")):
         assert text.count("--require-hashes") == text.count("--requirement ") == 1
+    assert not ingredients("minio") & set(PACKAGES)
+    assert re.search(r"go install .*github.com/minio/minio@\$\{MINIO\}", " ".join(STAGES["minio-build"].of("RUN")))
 
 
-@pytest.mark.parametrize("image", [name for name in IMAGES if name != "minio"])
+@pytest.mark.parametrize("image", FOLDERS)
 def test_requirements_are_hashed_and_name_no_place(image: str) -> None:
     text = (ROOT / "images" / image / "requirements.txt").read_text("utf-8")
     found = PIN.findall(text)
@@ -157,7 +134,7 @@ def test_requirements_are_hashed_and_name_no_place(image: str) -> None:
 
 
 # Airflow's versions are Managed Airflow's, and it shares no process with the jobs (docs/adr/0018).
-@pytest.mark.parametrize("image", [name for name in IMAGES if name not in {"airflow", "minio"}])
+@pytest.mark.parametrize("image", [name for name in FOLDERS if name != "airflow"])
 def test_versions_are_those_that_were_tested(image: str) -> None:
     tested = pins("requirements.txt")
     here = pins(f"images/{image}/requirements.txt")
@@ -168,14 +145,7 @@ def test_the_context_holds_nothing_private() -> None:
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
-    copied = {
-        word
-        for name in IMAGES
-        for kind, rest in Dockerfile(name).instructions
-        if kind == "COPY" and "--from" not in rest
-        for word in rest.split()[:-1]
-        if not word.startswith("--chmod=")
-    }
+    copied = set().union(*map(copied_from_the_context, STAGES))
     assert copied
     allowed = [rule.removeprefix("!") for rule in rules if rule.startswith("!")]
     for path in copied:
@@ -240,7 +210,7 @@ def test_a_missing_package_is_found() -> None:
 
 def test_the_images_versions_are_glues() -> None:
     assert pins("images/transform/requirements.txt")["pyspark"] == "3.5.6"
-    assert "openjdk-17-jre-headless" in Dockerfile("transform").text
+    assert "openjdk-17-jre-headless" in " ".join(STAGES["java"].of("RUN"))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     assert "pyspark==3.5.6" in extras["transform"]
     assert "pyspark" not in pins("images/extract/requirements.txt") | pins("images/dbt/requirements.txt")
