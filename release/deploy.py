@@ -54,7 +54,7 @@ def upload_release(lake: "Lake", work: Path, requirements: Path = _REQUIREMENTS)
 
     if glue["wheels"] not in present:
         put(glue["wheels"], make_wheels(work, glue["wheels"], requirements))
-    jars = {path.name: path for path in classpath()}
+    jars = {path.name: path for path in classpath(verify=True)}
     for name in glue["jars"]:
         put(f"jars/{name}", jars[name])
     put(glue["script"], REPOSITORY / "jobs" / glue["script"])

@@ -118,6 +118,7 @@ def test_packages_are_hashed_and_installed_before_the_code_is_there(name: str) -
 def test_nothing_is_installed_but_by_hash() -> None:
     for text in (TEXT, (ROOT / "images" / "install.sh").read_text("utf-8")):
         assert text.count("--require-hashes") == text.count("--requirement ") == 1
+    assert "classpath(verify=True)" in " ".join(STAGES["jars"].of("RUN"))
     assert not ingredients("minio") & set(PACKAGES)
     assert re.search(r"go install .*github.com/minio/minio@\$\{MINIO\}", " ".join(STAGES["minio-build"].of("RUN")))
 

@@ -2,13 +2,12 @@
 
     jars.txt  ->  ~/.m2/repository (fetched where missing)  ->  class path
 
-A jar enters the repository whole and checked, by rename, so a killed download leaves nothing behind. What was checked
-once is remembered by size and modification time: a later start reads no jar.
+A jar enters the repository whole and checked, by rename, so a killed download leaves nothing behind. All are read and
+checked once more where that is affordable: at set-up, when an image or a release is made, and by `deftunes doctor`. The
+start of a session only looks whether they are there.
 """
 
 import hashlib
-import json
-import os
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from pathlib import Path
 from deftunes.core.errors import DeftunesError, RetriableError
 
 REPOSITORY = Path.home() / ".m2" / "repository"
-_STAMPS = "deftunes-checked.json"
 _HTTP_SECONDS = 120
 
 
@@ -50,8 +48,8 @@ def required() -> tuple[Jar, ...]:
     return tuple(Jar(group, artifact, version, sha256) for sha256, (group, artifact, version) in entries)
 
 
-def classpath(repository: Path = REPOSITORY) -> tuple[Path, ...]:
-    """Paths of the required jars, fetched where missing and checked.
+def classpath(repository: Path = REPOSITORY, *, verify: bool = False) -> tuple[Path, ...]:
+    """Paths of the required jars, fetched where missing; `verify` also replaces those that are not what was pinned.
 
     Raises:
         RetriableError: Maven does not answer.
@@ -59,16 +57,10 @@ def classpath(repository: Path = REPOSITORY) -> tuple[Path, ...]:
 
     """
     jars = required()
-    stamps = _read_stamps(repository)
-    checked = {jar.coordinate: _stamp(jar, repository) for jar in jars}
     for jar in jars:
-        if checked[jar.coordinate] is None or checked[jar.coordinate] != stamps.get(jar.coordinate):
-            path = jar.path(repository)
-            if not path.is_file() or _sha256(path) != jar.sha256:
-                _fetch(jar, repository)
-            checked[jar.coordinate] = _stamp(jar, repository)
-    if checked != {coordinate: stamps.get(coordinate) for coordinate in checked}:
-        _write_stamps(repository, stamps | checked)
+        path = jar.path(repository)
+        if not path.is_file() or (verify and _sha256(path) != jar.sha256):
+            _fetch(jar, repository)
     return tuple(jar.path(repository) for jar in jars)
 
 
@@ -96,41 +88,15 @@ def _fetch(jar: Jar, repository: Path) -> None:
         fetched.replace(path)
 
 
-def _stamp(jar: Jar, repository: Path) -> list[int | str] | None:
-    try:
-        status = jar.path(repository).stat()
-    except FileNotFoundError:
-        return None
-    return [jar.sha256, status.st_size, status.st_mtime_ns]
-
-
-def _read_stamps(repository: Path) -> dict[str, list[int | str] | None]:
-    try:
-        stamps: dict[str, list[int | str] | None] = json.loads((repository / _STAMPS).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return stamps
-
-
-def _write_stamps(repository: Path, stamps: dict[str, list[int | str] | None]) -> None:
-    temporary = repository / f"{_STAMPS}.{os.getpid()}"
-    try:
-        temporary.write_text(json.dumps(stamps, indent=1, sort_keys=True), encoding="utf-8")
-        temporary.replace(repository / _STAMPS)
-    except OSError:
-        # A read-only repository (an image) costs a second of hashing at each start and nothing else.
-        return
-
-
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def main() -> None:
-    """Fetch what is missing, so that the first Spark session need not: `python -m deftunes.adapters.jars`."""
+    """Fetch what is missing and check what is there: `python -m deftunes.adapters.jars`."""
     try:
-        paths = classpath()
+        paths = classpath(REPOSITORY, verify=True)
     except DeftunesError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(error.exit_code) from None

@@ -109,7 +109,7 @@ def _java(settings: "Settings") -> str:
     from deftunes.adapters.jars import classpath
     from deftunes.adapters.java import java_home
 
-    return f"{java_home(settings.java_home)}, {len(classpath())} jars"
+    return f"{java_home(settings.java_home)}, {len(classpath(verify=True))} jars"
 
 
 def _disk(settings: "Settings") -> str:

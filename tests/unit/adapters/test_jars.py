@@ -27,6 +27,12 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return log
 
 
+def set_up(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m deftunes.adapters.jars`, as `make setup` and the images' build run it."""
+    monkeypatch.setattr(jars, "REPOSITORY", repository)
+    jars.main()
+
+
 def test_every_pin_is_a_coordinate_and_a_sha_256() -> None:
     pins = jars.required()
     assert len(pins) > 5
@@ -42,7 +48,7 @@ def test_a_missing_jar_is_fetched_once(tmp_path: Path, fetched: list[str]) -> No
     assert fetched == [JAR.coordinate]
 
 
-def test_a_jar_that_was_checked_is_not_read_again(
+def test_the_start_of_a_session_reads_no_jar(
     tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jars.classpath(tmp_path)
@@ -51,30 +57,35 @@ def test_a_jar_that_was_checked_is_not_read_again(
 
 
 @pytest.mark.parametrize("damage", [b"", b"a jas", b"a jar and more"])
-def test_a_changed_jar_is_noticed_and_fetched_again(tmp_path: Path, fetched: list[str], damage: bytes) -> None:
+def test_a_changed_jar_is_noticed_at_set_up_and_fetched_again(
+    tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch, damage: bytes
+) -> None:
     path = jars.classpath(tmp_path)[0]
+    status = path.stat()
     path.write_bytes(damage)
-    os.utime(path, ns=(1, 1))
-    assert jars.classpath(tmp_path)[0].read_bytes() == BODY
-    assert len(fetched) == 2
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    set_up(tmp_path, monkeypatch)
+    assert path.read_bytes() == BODY
+    assert fetched == [JAR.coordinate] * 2
 
 
-def test_another_pin_for_the_same_coordinate_is_checked_anew(
+def test_set_up_leaves_a_jar_that_is_right(
+    tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(tmp_path, monkeypatch)
+    set_up(tmp_path, monkeypatch)
+    assert fetched == [JAR.coordinate]
+    assert capsys.readouterr().out == f"1 jars in {tmp_path}\n" * 2
+
+
+def test_another_pin_for_the_same_coordinate_is_checked_anew_at_set_up(
     tmp_path: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jars.classpath(tmp_path)
     other = Jar(JAR.group, JAR.artifact, JAR.version, "0" * 64)
     monkeypatch.setattr(jars, "required", lambda: (other,))
-    jars.classpath(tmp_path)
+    set_up(tmp_path, monkeypatch)
     assert len(fetched) == 2
-
-
-def test_stamps_that_cannot_be_read_or_written_cost_a_check_and_no_more(tmp_path: Path, fetched: list[str]) -> None:
-    path = jars.classpath(tmp_path)
-    (tmp_path / jars._STAMPS).unlink()
-    (tmp_path / jars._STAMPS).mkdir()
-    assert jars.classpath(tmp_path) == path
-    assert len(fetched) == 1
 
 
 def test_what_maven_sends_is_not_kept_where_it_differs_from_the_pin(
