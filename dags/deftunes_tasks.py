@@ -8,7 +8,6 @@ to AWS Batch instead. Nothing is asked or started at import, and nothing here kn
 
 import json
 import logging
-import time as clock
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -16,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.configuration import conf
 from airflow.exceptions import AirflowException, AirflowFailException
-from airflow.providers.amazon.aws.operators.batch import BatchOperator
-from airflow.providers.amazon.aws.operators.ecs import EcsRunTaskOperator
-from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
 from airflow.sdk import DAG, Asset, BaseOperator, Param
 from airflow.timetables.interval import CronDataIntervalTimetable
+from deftunes_operators import StageBatchJob, StageGlueJob, StageTask
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -34,8 +31,6 @@ PLATFORM: dict[str, Any] = json.loads(
         encoding="utf-8"
     )
 )
-# Exit codes of the command line that another try does not mend: bad usage, and refused until a person decides.
-_FOR_A_PERSON = {2: "the call or a setting is wrong", 3: "refused, and a person decides"}
 # Longer than any run that is not stuck. Glue ends its jobs itself before that (terraform: timeout_minutes).
 _PATIENCE = {
     "extract": timedelta(hours=4),
@@ -50,7 +45,6 @@ _PATIENCE_IN_BATCH = timedelta(hours=24)
 # More tries, where another one helps. Glue tells no refusal from an accident, so a refusal is tried again, too: not for
 # long. `check` has waited for other runs by itself.
 _RETRIES = {"transform": 2, "quality": 2, "check": 2}
-_GLUE_RUNS_ON = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
 # The second half of each DAG's page.
 _ON_CALL = """
 **A task is red.** Its log ends with what was expected, what came and the next command. Mend that, then *clear* the
@@ -195,99 +189,6 @@ def _flag(param: str) -> str:
 ##### Runners
 
 
-class StageTask(EcsRunTaskOperator):
-    """A stage as an ECS task. Where a person has to decide it does not try again; stopped is not done."""
-
-    def render_template_fields(self, context: "Context", jinja_env: Any = None) -> None:
-        """Render, and leave out what was rendered to nothing."""
-        super().render_template_fields(context, jinja_env)
-        _drop_empty_words(self.overrides["containerOverrides"][0])
-
-    def execute(self, context: "Context") -> None:
-        """Run the task and judge how it ended."""
-        try:
-            super().execute(context)  # type: ignore[no-untyped-call]
-        except Exception as error:
-            _give_up_on(_exit_code(self._task()), error)
-            raise
-        # A stopped container may well end with 0: it was asked to. One that was lost has no exit code.
-        task = self._task()
-        exit_code = _exit_code(task)
-        if exit_code != 0 or task.get("stopCode") == "UserInitiated":
-            raise AirflowException(
-                f"expected the task to end by itself with exit code 0, got exit code {exit_code}: "
-                f"{task.get('stopCode')}, {task.get('stoppedReason')}"
-            )
-
-    def _task(self) -> dict[str, Any]:
-        if not self.arn:
-            return {}
-        found: list[dict[str, Any]] = self.client.describe_tasks(cluster=self.cluster, tasks=[self.arn])["tasks"]
-        return found[0] if found else {}
-
-
-class StageBatchJob(BatchOperator):
-    """A stage as a job of AWS Batch, for runs of hours. Where a person has to decide it does not try again."""
-
-    def render_template_fields(self, context: "Context", jinja_env: Any = None) -> None:
-        """Render, and leave out what was rendered to nothing."""
-        super().render_template_fields(context, jinja_env)
-        _drop_empty_words(self.container_overrides)
-
-    def execute(self, context: "Context") -> None:
-        """Run the job and judge how it ended."""
-        try:
-            super().execute(context)
-        except Exception as error:
-            if self.job_id:
-                _give_up_on(self.hook.get_job_description(self.job_id).get("container", {}).get("exitCode"), error)
-            raise
-
-    def on_kill(self) -> None:
-        """Stop the job, if there is one yet."""
-        if self.job_id:
-            super().on_kill()  # type: ignore[no-untyped-call]
-
-
-class StageGlueJob(GlueJobOperator):
-    """A stage as a run of a Glue job that exists. Only SUCCEEDED is done."""
-
-    def execute(self, context: "Context") -> None:
-        """Run the job and judge how it ended."""
-        self._start(context)
-        while (run := self._run())["JobRunState"] in _GLUE_RUNS_ON:
-            clock.sleep(self.job_poll_interval)
-        if run["JobRunState"] != "SUCCEEDED":
-            raise AirflowException(
-                f"expected the job to succeed, got {run['JobRunState']}: {run.get('ErrorMessage')}. "
-                f"Its log: aws logs tail {PLATFORM['log_groups']['glue_output']} "
-                f"--log-stream-names {self._job_run_id} --since 1d"
-            )
-
-    def _start(self, context: "Context") -> None:
-        """Start a run, as soon as there is no other: a lost worker's runs on, and a job never runs beside itself."""
-        while True:
-            try:
-                super().execute(context)
-            except Exception as error:
-                # No SDK is imported here, so its error is known by name.
-                if type(error).__name__ != "ConcurrentRunsExceededException":
-                    raise
-                self.log.info("Job %s runs already; waiting for the end of that run", self.job_name)
-                clock.sleep(self.job_poll_interval)
-            else:
-                return
-
-    def on_kill(self) -> None:
-        """Stop the run, if there is one yet."""
-        if self._job_run_id:
-            super().on_kill()  # type: ignore[no-untyped-call]
-
-    def _run(self) -> dict[str, Any]:
-        run: dict[str, Any] = self.hook.conn.get_job_run(JobName=self.job_name, RunId=self._job_run_id)["JobRun"]
-        return run
-
-
 def _ecs_task(task: Mapping[str, Any], command: Sequence[str], **more: Any) -> BaseOperator:
     return StageTask(
         cluster=_option("cluster", PLATFORM["cluster"]),
@@ -333,25 +234,9 @@ def _glue_job(job: Mapping[str, Any], **more: Any) -> BaseOperator:
         # StageGlueJob waits: the operator takes STOPPED for an end, and waits for ERROR for ever.
         wait_for_completion=False,
         stop_job_run_on_kill=True,
+        log_group=PLATFORM["log_groups"]["glue_output"],
         **more,
     )
-
-
-def _exit_code(task: Mapping[str, Any]) -> int | None:
-    """How the one container of an ECS task ended; None where nothing tells."""
-    containers = task.get("containers", [])
-    return containers[0].get("exitCode") if containers else None
-
-
-def _give_up_on(exit_code: int | None, error: Exception) -> None:
-    """Fail at once where another try would end the same."""
-    if exit_code in _FOR_A_PERSON:
-        raise AirflowFailException(f"exit code {exit_code}: {_FOR_A_PERSON[exit_code]}. {error}") from error
-
-
-def _drop_empty_words(override: dict[str, Any] | None) -> None:
-    if override:
-        override["command"] = [word for word in override["command"] if word]
 
 
 ##### Settings
