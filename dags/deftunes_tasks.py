@@ -1,4 +1,4 @@
-"""The one place that knows how a stage is run: its runner, its names, its patience.
+"""The one place that knows how a stage is run: its runner, its names, its timeout and retries.
 
     platform.json + section [deftunes] of Airflow's configuration  ->  one operator a stage and entity
 
@@ -32,7 +32,7 @@ PLATFORM: dict[str, Any] = json.loads(
     )
 )
 # Longer than any run that is not stuck. Glue ends its jobs itself before that (terraform: timeout_minutes).
-_PATIENCE = {
+_TIMEOUTS = {
     "extract": timedelta(hours=4),
     "transform": timedelta(hours=5),
     "quality": timedelta(hours=5),
@@ -41,7 +41,7 @@ _PATIENCE = {
     "model": timedelta(hours=4),
     "check": timedelta(hours=1),
 }
-_PATIENCE_IN_BATCH = timedelta(hours=24)
+_BATCH_TIMEOUT = timedelta(hours=24)
 # More tries, where another one helps. Glue tells no refusal from an accident, so a refusal is tried again, too: not for
 # long. `check` has waited for other runs by itself.
 _RETRIES = {"transform": 2, "quality": 2, "check": 2}
@@ -102,7 +102,7 @@ def stage(task_id: str, *, flags: Sequence[str] = (), **more: Any) -> BaseOperat
     name = task_id.partition("_")[0]
     more = {
         "task_id": task_id,
-        "execution_timeout": _PATIENCE[name],
+        "execution_timeout": _TIMEOUTS[name],
         "retries": _RETRIES.get(name, 5),
         "aws_conn_id": None,  # the environment's own identity
         "deferrable": False,
@@ -112,18 +112,18 @@ def stage(task_id: str, *, flags: Sequence[str] = (), **more: Any) -> BaseOperat
         return _glue_job(PLATFORM["glue"]["jobs"][task_id], **more)
     task = PLATFORM["tasks"][task_id]
     command = [*task["command"], "--start", _START, "--end", _END, *map(_flag, flags)]
-    if name in _listed("batch_stages"):
-        return _batch_job(task, command, **{**more, "execution_timeout": _PATIENCE_IN_BATCH})
+    if name in _list_option("batch_stages"):
+        return _batch_job(task, command, **{**more, "execution_timeout": _BATCH_TIMEOUT})
     return _ecs_task(task, command, **more)
 
 
 def silver(entity: str) -> Asset:
-    """What `publish` brings forward: the entity's published table."""
+    """The entity's published table, which `publish` updates."""
     return Asset(f"{PLATFORM['schemas']['transform']}.{entity}")
 
 
 def gold() -> Asset:
-    """What a check has found right: the views that people read."""
+    """The views that people read, once a check has passed."""
     return Asset(PLATFORM["schemas"]["bi_views"])
 
 
@@ -197,8 +197,8 @@ def _ecs_task(task: Mapping[str, Any], command: Sequence[str], **more: Any) -> B
         launch_type="FARGATE",
         network_configuration={
             "awsvpcConfiguration": {
-                "subnets": _listed("subnets", wanted=True),
-                "securityGroups": _listed("security_groups", wanted=True),
+                "subnets": _list_option("subnets", required=True),
+                "securityGroups": _list_option("security_groups", required=True),
                 "assignPublicIp": "DISABLED",
             }
         },
@@ -256,8 +256,8 @@ def _poll_seconds() -> int:
     return int(_option("poll_seconds", "5"))
 
 
-def _listed(name: str, *, wanted: bool = False) -> list[str]:
-    return [item.strip() for item in _option(name, None if wanted else "").split(",") if item.strip()]
+def _list_option(name: str, *, required: bool = False) -> list[str]:
+    return [item.strip() for item in _option(name, None if required else "").split(",") if item.strip()]
 
 
 def _midnight(text: str) -> datetime:

@@ -236,7 +236,7 @@ def test_whoever_is_on_call_is_told_what_to_do(airflow: Asked, dag: str) -> None
 
 def test_every_setting_is_documented() -> None:
     text = (DAGS / "deftunes_tasks.py").read_text("utf-8")
-    read = set(re.findall(r'_(?:option|listed)\(["\'](\w+)', text))
+    read = set(re.findall(r'_(?:list_)?option\(["\'](\w+)', text))
     assert {row[0].strip("`") for row in table_after(REPOSITORY / "docs" / "aws.md", "| Option |")} == read
     told = (REPOSITORY / "terraform/main.tf").read_text("utf-8").partition("dag_settings = {")[2]
     set_on_aws = set(re.findall(r"^    (\w+) +=", told.partition("\n  }")[0], re.MULTILINE))
