@@ -23,7 +23,7 @@ class Api:
         home.data(self.part).mkdir(mode=0o700, exist_ok=True)
         return {}
 
-    def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:  # noqa: ARG002
+    def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
         """The simulator, selling what the catalogue holds. The DSN goes by file: arguments are everybody's to read."""
         assert settings.songs_dsn is not None
         dsn = home.secret("catalog-dsn")
@@ -35,7 +35,7 @@ class Api:
             "--clock", "follows",
         ]  # fmt: skip
 
-    def environment(self, home: Home) -> dict[str, str]:  # noqa: ARG002
+    def environment(self, home: Home) -> dict[str, str]:
         """Nothing of its own."""
         return {}
 
@@ -46,7 +46,7 @@ class Api:
     def furnish(self, home: Home, record: Record, settings: Settings) -> None:
         """Nothing to set up."""
 
-    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:  # noqa: ARG002
+    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
         """Its base URL."""
         return {"api_url": f"http://{LOOPBACK}:{record.port}"}
 

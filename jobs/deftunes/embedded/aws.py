@@ -29,7 +29,7 @@ class Aws:
         home.data(self.part).mkdir(mode=0o700, exist_ok=True)
         return {}
 
-    def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:  # noqa: ARG002
+    def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
         """The wrapper around MiniStack."""
         return [sys.executable, "-P", "-m", "deftunes.embedded.aws_server", str(port), str(_objects(home))]
 
@@ -52,7 +52,7 @@ class Aws:
         """Whether it serves."""
         return answers_http(record.port, "/_ministack/health")
 
-    def furnish(self, home: Home, record: Record, settings: Settings) -> None:  # noqa: ARG002
+    def furnish(self, home: Home, record: Record, settings: Settings) -> None:
         """The lake's bucket and the database of silver."""
         import boto3
         from botocore.config import Config
@@ -74,7 +74,7 @@ class Aws:
         except glue.exceptions.AlreadyExistsException:
             return
 
-    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:  # noqa: ARG002
+    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
         """The lake, and the endpoint and keys that go with it."""
         return {
             "lake": f"s3://{BUCKET}",

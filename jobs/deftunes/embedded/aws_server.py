@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ async def durable(scope: Scope, receive: Receive, send: Send) -> None:
     _lost.set(lost)
 
     async def save_then_send(message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] < 300:  # noqa: PLR2004
+        if message["type"] == "http.response.start" and message["status"] < HTTPStatus.MULTIPLE_CHOICES:
             if lost:
                 # The server turns it into a 500, which every SDK tries again and then reports.
                 raise OSError(lost[0])

@@ -4,10 +4,8 @@
 run/<part>    the record      lock              held while parts are started or stopped
 """
 
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +15,6 @@ from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.embedded.process import Process
 
 _LOCK_SECONDS = 120.0
-_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +86,21 @@ class Home:
             RetriableError: another command held it for too long.
 
         """
-        deadline = time.monotonic() + _LOCK_SECONDS
-        # The descriptor is not inherited by the parts, so the lock ends with this process, however it ends.
-        with (self.path / "lock").open("a", encoding="ascii") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise RetriableError(
-                            f"expected to lock {file.name} within {_LOCK_SECONDS:.0f} s, got none: another command "
-                            "starts or stops the embedded parts. Run the command again when it has ended"
-                        ) from None
-                    time.sleep(_POLL_SECONDS)
+        from filelock import FileLock, Timeout
+
+        # By flock and nothing else: it ends with this process, however that ends. The parts do not inherit it.
+        lock = FileLock(self.path / "lock", timeout=_LOCK_SECONDS, fallback_to_soft=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RetriableError(
+                f"expected to lock {lock.lock_file} within {_LOCK_SECONDS:.0f} s, got none: another command starts or "
+                "stops the embedded parts. Run the command again when it has ended"
+            ) from None
+        try:
             yield
+        finally:
+            lock.release()
 
     def _record_path(self, part: str) -> Path:
         return self.path / "run" / part

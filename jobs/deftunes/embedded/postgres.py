@@ -64,13 +64,13 @@ class Postgres:
         _forget_dead_postmaster(data)
         return {"socket": str(self._socket_folder(home, user)), "user": " ".join(user.prefix)}
 
-    def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:  # noqa: ARG002
+    def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
         """The server itself, in the foreground."""
         options = {**_OPTIONS, "unix_socket_directories": facts["socket"], "port": str(port)}
         arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         return [*facts["user"].split(), str(_program("postgres")), "-D", str(home.data(self.part)), *arguments]
 
-    def environment(self, home: Home) -> dict[str, str]:  # noqa: ARG002
+    def environment(self, home: Home) -> dict[str, str]:
         """Nothing of its own."""
         return {}
 
@@ -78,7 +78,7 @@ class Postgres:
         """Whether it takes connections (not while it recovers)."""
         return _run("pg_isready", "-q", "-t", "2", *_at(record, "postgres")).returncode == 0
 
-    def furnish(self, home: Home, record: Record, settings: Settings) -> None:  # noqa: ARG002
+    def furnish(self, home: Home, record: Record, settings: Settings) -> None:
         """The two databases, and a catalogue of songs where there is none."""
         found = self._psql(home, record, "postgres", "select datname from pg_database").split()
         for database in (SOURCE, WAREHOUSE):
@@ -87,7 +87,7 @@ class Postgres:
         if not self._psql(home, record, SOURCE, "select to_regclass('deftunes.songs')").strip():
             self._generate_songs(record)
 
-    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:  # noqa: ARG002
+    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
         """The DSNs of the catalogue and the warehouse."""
         filled: dict[str, object] = {}
         if settings.songs_dsn is None:
@@ -115,7 +115,7 @@ class Postgres:
     def _generate_songs(self, record: Record) -> None:
         if find_spec("song_catalog") is None:
             return  # installed without the sources for development
-        loaded = subprocess.run(  # noqa: S603
+        loaded = subprocess.run(
             [sys.executable, "-P", "-m", "song_catalog", "load", "--dsn-env", _SONGS_DSN],
             env=environment({_SONGS_DSN: _dsn(record, SOURCE)}), capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -134,7 +134,7 @@ class Postgres:
         user.give(making)
         # initdb reads the password as the unprivileged user, who must not own the file.
         with password.open("rb") as file:
-            made = subprocess.run(  # noqa: S603
+            made = subprocess.run(
                 [*user.prefix, str(_program("initdb")), "-D", str(making), "--pwfile=/dev/stdin", *_INITDB],
                 stdin=file, capture_output=True, text=True, check=False, cwd="/",
             )  # fmt: skip
@@ -186,7 +186,7 @@ def _unprivileged(home: Home) -> _User:
         )  # fmt: skip
         reach = ("test", "-x", str(_program("postgres")), "-a", "-x", str(home.path / "run"))
         try:
-            tried = subprocess.run([*prefix, *reach], capture_output=True, check=False, cwd="/")  # noqa: S603
+            tried = subprocess.run([*prefix, *reach], capture_output=True, check=False, cwd="/")
         except FileNotFoundError:
             break
         if tried.returncode == 0:
@@ -222,7 +222,7 @@ def _program(name: str) -> Path:
 
 
 def _run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603
+    return subprocess.run(
         [str(_program(program)), *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
 

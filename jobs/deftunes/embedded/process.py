@@ -12,6 +12,7 @@ from pathlib import Path
 LOOPBACK = "127.0.0.1"
 _ASK_SECONDS = 2.0
 _POLL_SECONDS = 0.02
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A shell in between, so that the child belongs to init from the start: ours ends at once, and a command that lives on
 # (a test run) has no child to reap. Arguments, not text, are what it runs.
 _DETACH = '"$@" </dev/null >>"$0" 2>&1 & echo $!'
@@ -48,7 +49,7 @@ class Process:
 def start(command: Sequence[str], *, log: Path, cwd: Path, environment: Mapping[str, str]) -> Process:
     """Run `command` in a session of its own, its output appended to `log`, holding none of our files."""
     log.touch(mode=0o600)
-    shell = subprocess.run(  # noqa: S603
+    shell = subprocess.run(
         ["/bin/sh", "-c", _DETACH, str(log), *command],
         start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, text=True,
         cwd=cwd, env=environment,
@@ -83,25 +84,27 @@ def answers_http(port: int, path: str) -> bool:
 
 def name_of(pid: int) -> str | None:
     """The name of the program that runs as `pid`, or None if there is none."""
-    return _ps(pid, "comm")
+    import psutil
+
+    try:
+        return psutil.Process(pid).name()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _started(pid: int) -> str | None:
+    """What no other process of this number has; None where it has ended."""
+    import psutil
+
     try:
-        # Fields after the name, which is in parentheses and may hold anything: state is the 3rd, threads the 20th,
-        # start the 22nd. A killed process is a zombie first and closes its files when its last thread has ended.
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return None if Path("/proc/self/stat").exists() else _ps(pid, "lstart")
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        # A killed process is a zombie first, and closes its files when its last thread has ended.
+        if process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD} and process.num_threads() <= 1:
+            return None
+        created = process.create_time()
+    except psutil.NoSuchProcess:
         return None
-    return None if fields[0] in "ZX" and int(fields[17]) <= 1 else f"{boot}:{fields[19]}"
-
-
-def _ps(pid: int, column: str) -> str | None:
-    answer = subprocess.run(  # noqa: S603
-        ["ps", "-o", f"{column}=", "-p", str(pid)],  # noqa: S607
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return answer.stdout.strip() or None
+    if not psutil.LINUX:
+        return f"{created:.2f}"
+    # Linux counts from boot, so `created` moves when the clock is set: after a virtual machine's pause, by hours.
+    return f"{_BOOT_ID.read_text(encoding='ascii').strip()}:{created - psutil.boot_time():.2f}"

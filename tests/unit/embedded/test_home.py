@@ -1,4 +1,7 @@
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,16 @@ def test_one_at_a_time_holds_the_lock(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "_LOCK_SECONDS", 0.1)
     with home.lock(), pytest.raises(RetriableError, match="Run the command again"), home.lock():
         pytest.fail("two held the lock")
+
+
+def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    hold = "import sys, time; from pathlib import Path; from deftunes.embedded.home import Home\n"
+    hold += "with Home(Path(sys.argv[1])).lock(): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", hold, str(home.path)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        holder.kill()
+    began = time.monotonic()
+    with home.lock():
+        assert time.monotonic() - began < 5

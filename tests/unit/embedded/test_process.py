@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deftunes.embedded import process
@@ -40,6 +41,28 @@ def test_a_process_of_the_same_number_and_another_start_is_a_stranger(started: P
     assert not stranger.is_alive()
     stranger.end(signal.SIGKILL, 1)
     assert started.is_alive()
+
+
+def test_a_process_of_the_same_number_and_start_in_another_boot_is_a_stranger(
+    started: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "boot_id").write_text("e7b1\n")
+    monkeypatch.setattr(process, "_BOOT_ID", tmp_path / "boot_id")
+    assert not started.is_alive()
+
+
+def test_a_process_stays_itself_when_the_clock_is_set(started: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    # By which psutil's create_time follows the clock.
+    later = psutil.boot_time() + 3600
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: later)
+    assert psutil.Process(started.pid).create_time() > time.time() + 3000
+    assert started.is_alive()
+
+
+def test_a_process_that_has_ended_has_no_name(started: Process) -> None:
+    assert process.name_of(started.pid) == "sleep"
+    started.end(signal.SIGKILL, 0)
+    wait_until(lambda: process.name_of(started.pid) is None)
 
 
 def test_a_zombie_is_not_alive() -> None:
