@@ -1,15 +1,14 @@
 """compose.yaml and what its init makes: closed, within 8 GB, and of the shapes that Terraform creates."""
 
-import importlib.util
 import json
 import re
-import sys
-from types import ModuleType
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import definitions
 from deftunes.core.settings import Settings, described
 from support.terraform import ACCOUNT, PLATFORM, REGION, ROOT, VARIABLES, Plan
 
@@ -26,20 +25,6 @@ EIGHT_GB = 8 * 1024
 def mebibytes(text: str) -> int:
     number, unit = int(text[:-1]), text[-1]
     return number * {"m": 1, "g": 1024}[unit]
-
-
-def load(name: str) -> ModuleType:
-    path = ROOT / "compose" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-definitions = load("definitions")
 
 
 def test_services_are_found() -> None:

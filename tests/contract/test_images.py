@@ -163,8 +163,8 @@ IMPORTED = {
             "deftunes.load.external", "deftunes.model.stage", "deftunes.operations.check", "dbt.cli.main",
             "dbt.adapters.postgres", "dbt.adapters.redshift", "deftunes.adapters.warehouse_redshift"],
     "cli": ["deftunes.cli.app", "deftunes.embedded", "deftunes.extract.sessions", "deftunes.transform.stage",
-            "deftunes.load.stage", "deftunes.model.stage", "deftunes.operations.replay", "deftunes.operations.status"],
-    "aws-local": ["deftunes.embedded.aws_local"],
+            "deftunes.load.stage", "deftunes.model.stage", "deftunes.operations.replay", "deftunes.operations.status", "databases", "init"],
+    "aws-local": ["aws_local.__main__"],
     "purchase-api": ["purchase_api.__main__", "song_catalog.__main__"],
     "glue": ["deftunes.cli.glue", "deftunes.cli.app", "deftunes.embedded", "deftunes.transform.stage",
              "deftunes.quality.stage", "deftunes.adapters.spark", "deftunes.adapters.deequ"],
@@ -184,6 +184,7 @@ class Finder:
         if name.partition(".")[0] in missing:
             raise ModuleNotFoundError(f"no {name} in the image", name=name)
 sys.meta_path.insert(0, Finder())
+sys.path.append("compose")
 for module in modules:
     importlib.import_module(module)
 """

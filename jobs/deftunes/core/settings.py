@@ -158,11 +158,6 @@ def exported(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def handed_on(prefix: str) -> dict[str, str]:
-    """Variables of this process whose names begin with `prefix`, without it: meant for those that it starts."""
-    return {name.removeprefix(prefix): value for name, value in os.environ.items() if name.startswith(prefix)}
-
-
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process with `extra`, for a child process."""
     return {**os.environ, **extra}

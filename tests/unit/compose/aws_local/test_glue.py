@@ -6,7 +6,7 @@ from docker.errors import ImageNotFound
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import glue
 
-from deftunes.embedded.aws_glue import one_at_a_time, with_containers
+from aws_local.glue import one_at_a_time, with_containers
 
 
 class Engine:

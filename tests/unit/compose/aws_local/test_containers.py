@@ -4,7 +4,7 @@ import pytest
 from docker.errors import NotFound
 from ministack.services import ecs
 
-from deftunes.embedded.aws_containers import Bounds, seeing_removals, settle, without_own_s3
+from aws_local.containers import Bounds, seeing_removals, settle, without_own_s3
 
 BOUNDS = Bounds({"AWS_ENDPOINT_URL": "http://aws:4566", "AWS_ACCESS_KEY_ID": "role"}, memory=2432)
 

@@ -1,8 +1,9 @@
-"""The AWS of compose.yaml: `aws_server` on every interface, its tasks and Glue jobs real containers.
+"""Serve the AWS of compose.yaml.
 
 Variables `CONTAINER_*` of this process, without that prefix, are what each of those containers gets for its role.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,10 @@ import docker
 import typer
 from docker.errors import DockerException
 
-from deftunes.core.settings import handed_on
-from deftunes.embedded import aws_containers, aws_glue, aws_server
+from aws_local import containers, glue
+from deftunes.embedded import aws_server
+
+_FOR_CONTAINERS = "CONTAINER_"
 
 
 def serve(
@@ -22,8 +25,13 @@ def serve(
 ) -> None:
     """Serve until SIGTERM."""
     _expect_engine()
-    aws_containers.govern(aws_containers.Bounds(handed_on("CONTAINER_"), memory))
-    aws_glue.govern()
+    environment = {
+        name.removeprefix(_FOR_CONTAINERS): value
+        for name, value in os.environ.items()
+        if name.startswith(_FOR_CONTAINERS)
+    }
+    containers.govern(containers.Bounds(environment, memory))
+    glue.govern()
     # Every interface: it is reached from its containers' network, and compose publishes it on the loopback only.
     aws_server.main(objects, port, host="0.0.0.0")  # noqa: S104
 
