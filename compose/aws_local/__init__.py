@@ -1,1 +1,1 @@
-"""The AWS of compose.yaml: MiniStack as `deftunes.embedded` serves it, its tasks and Glue jobs real containers."""
+"""The AWS of compose.yaml: the durable MiniStack of `deftunes.embedded`, with tasks and Glue jobs as containers."""

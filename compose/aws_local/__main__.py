@@ -1,6 +1,7 @@
 """Serve the AWS of compose.yaml.
 
-Variables `CONTAINER_*` of this process, without that prefix, are what each of those containers gets for its role.
+The containers of tasks and Glue jobs get the variables `CONTAINER_*` of this process, without that prefix, in place of
+a role's credentials.
 """
 
 import os
@@ -15,29 +16,29 @@ from docker.errors import DockerException
 from aws_local import containers, glue
 from deftunes.embedded import aws_server
 
-_FOR_CONTAINERS = "CONTAINER_"
+_CONTAINER_PREFIX = "CONTAINER_"
 
 
 def serve(
     objects: Annotated[Path, typer.Option(help="MiniStack's S3_DATA_DIR.")],
     port: Annotated[int, typer.Option(help="MiniStack's GATEWAY_PORT.")] = 4566,
-    memory: Annotated[int, typer.Option(help="Most memory of a task or job, in MiB.")] = 3072,
+    memory: Annotated[int, typer.Option(help="Memory limit of a task or job, in MiB.")] = 3072,
 ) -> None:
     """Serve until SIGTERM."""
-    _expect_engine()
+    _check_engine()
     environment = {
-        name.removeprefix(_FOR_CONTAINERS): value
+        name.removeprefix(_CONTAINER_PREFIX): value
         for name, value in os.environ.items()
-        if name.startswith(_FOR_CONTAINERS)
+        if name.startswith(_CONTAINER_PREFIX)
     }
-    containers.govern(containers.Bounds(environment, memory))
-    glue.govern()
-    # Every interface: it is reached from its containers' network, and compose publishes it on the loopback only.
+    containers.patch_ministack(containers.ContainerPolicy(environment, memory))
+    glue.patch_ministack()
+    # All interfaces: containers reach it by their network, and compose publishes it on the loopback interface only.
     aws_server.main(objects, port, host="0.0.0.0")  # noqa: S104
 
 
-def _expect_engine() -> None:
-    """Without an engine MiniStack makes up how tasks and jobs end."""
+def _check_engine() -> None:
+    """Exit if no container engine answers: MiniStack would then invent the results of tasks and jobs."""
     try:
         docker.from_env(timeout=10).ping()
     except DockerException as error:

@@ -1,9 +1,9 @@
-"""What MiniStack's Glue leaves out: one run of a job at a time, a stop that stops, and no success of what never ran.
+"""Glue's behaviour where MiniStack's differs: no concurrent runs, a stop that stops, no success without a run.
 
-    StartJobRun, BatchStopJobRun  ->  this  ->  MiniStack
+    StartJobRun, BatchStopJobRun  ->  this module  ->  MiniStack
 
-A run is refused while another one of its job goes on, as Glue does, and where it could only be made up: MiniStack
-calls a run a success when it finds no engine or no image, and would run a `pythonshell` job in its own container.
+A run is refused while another run of its job is active, as Glue does, and where MiniStack could not execute it: without
+an engine or an image it reports success, and a `pythonshell` job it would execute in its own container.
 """
 
 import threading
@@ -15,16 +15,16 @@ from docker.errors import DockerException, NotFound
 from ministack.core.responses import error_response_json
 from ministack.services import glue
 
-from deftunes.embedded.aws_server import GLUE_RUNS_ON
+from deftunes.embedded.aws_server import ACTIVE_RUN_STATES
 
 Request = dict[str, Any]
 Answer = tuple[Any, ...]
 Handler = Callable[[Request], Answer]
 
 
-def one_at_a_time(start: Handler) -> Handler:
-    """StartJobRun that asks first whether this run can be what its answer promises."""
-    lock = threading.Lock()  # requests are served by threads
+def validate_start(start: Handler) -> Handler:
+    """StartJobRun that refuses runs which Glue would refuse, or which MiniStack could not execute."""
+    lock = threading.Lock()  # MiniStack serves requests in threads
 
     def start_job_run(request: Request) -> Answer:
         with lock:
@@ -33,8 +33,8 @@ def one_at_a_time(start: Handler) -> Handler:
     return start_job_run
 
 
-def with_containers(stop: Handler) -> Handler:
-    """BatchStopJobRun that ends the runs' containers, too."""
+def stop_containers(stop: Handler) -> Handler:
+    """BatchStopJobRun that also removes the containers of the runs."""
 
     def batch_stop_job_run(request: Request) -> Answer:
         answer = stop(request)
@@ -45,24 +45,24 @@ def with_containers(stop: Handler) -> Handler:
     return batch_stop_job_run
 
 
-def govern() -> None:
-    """From now on, MiniStack's Glue in this process does what Glue does."""
-    glue._start_job_run = one_at_a_time(glue._start_job_run)
-    glue._batch_stop_job_run = with_containers(glue._batch_stop_job_run)
+def patch_ministack() -> None:
+    """Make MiniStack's Glue in this process behave as Glue does."""
+    glue._start_job_run = validate_start(glue._start_job_run)
+    glue._batch_stop_job_run = stop_containers(glue._batch_stop_job_run)
 
 
 def _refusal(name: str) -> Answer | None:
     job = glue._jobs.get(name)
     if job is None:
-        return None  # MiniStack says so itself
+        return None  # MiniStack reports this itself
     if job.get("Command", {}).get("Name") != "glueetl":
         return _error("InvalidInputException", f"expected {name} to be a glueetl job: no other runs here")
-    if any(run["JobRunState"] in GLUE_RUNS_ON for run in glue._job_runs.get(name, [])):
+    if any(run["JobRunState"] in ACTIVE_RUN_STATES for run in glue._job_runs.get(name, [])):
         return _error("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
     image = glue._glue_image_for_version(job.get("GlueVersion", ""))
     try:
         glue._get_docker().images.get(image)
-    except (AttributeError, DockerException) as error:  # without an engine MiniStack has no client
+    except (AttributeError, DockerException) as error:  # MiniStack has no client without an engine
         return _error("InternalServiceException", f"expected image {image}, got: {error}", 500)
     return None
 
@@ -73,5 +73,5 @@ def _error(code: str, message: str, status: int = 400) -> Answer:
 
 
 def _remove(container: str) -> None:
-    with suppress(NotFound):  # it may have ended by itself
+    with suppress(NotFound):  # it may have exited already
         glue._get_docker().containers.get(container).remove(force=True, v=True)

@@ -1,4 +1,4 @@
-"""The parts a laptop lacks (PostgreSQL, local AWS, simulated sources), as child processes with kept state."""
+"""The parts a laptop lacks (PostgreSQL, AWS, the Purchase API), as background processes with persistent state."""
 
 from deftunes.embedded.supervisor import ServiceStatus, down, parts, resolve, up
 

@@ -1,13 +1,13 @@
-"""The Purchase API's simulator, for machines without the real one. Run as a process, never imported."""
+"""The embedded Purchase API: its simulator, run as a process and never imported."""
 
 import signal
 import sys
 from typing import ClassVar
 
-from deftunes.core.services import Service
 from deftunes.core.settings import Settings
-from deftunes.embedded.home import Home, Record, write_whole
+from deftunes.embedded.home import Home, Record, write_atomically
 from deftunes.embedded.process import LOOPBACK, answers_http
+from deftunes.core.services import Service
 
 _SEED = "1"
 
@@ -19,34 +19,34 @@ class Api:
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def prepare(self, home: Home) -> dict[str, str]:
-        """Where it keeps its clock."""
+        """Create its state folder, which holds its clock."""
         home.data(self.part).mkdir(mode=0o700, exist_ok=True)
         return {}
 
     def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
-        """The simulator, selling what the catalogue holds. The DSN goes by file: arguments are everybody's to read."""
+        """The simulator, on the song catalogue. The DSN is passed as a file, because every user can read arguments."""
         assert settings.songs_dsn is not None
         dsn = home.secret("catalog-dsn")
-        write_whole(dsn, settings.songs_dsn.get_secret_value())
+        write_atomically(dsn, settings.songs_dsn.get_secret_value())
         return [
             sys.executable, "-P", "-m", "purchase_api", "serve", "--port", str(port), "--seed", _SEED,
             "--catalog-dsn-file", str(dsn), "--state-dir", str(home.data(self.part)),
-            # The shop has closed every day that somebody asked for, so any interval has its sales.
+            # Its clock moves on to whatever day is requested, so every interval has sales.
             "--clock", "follows",
         ]  # fmt: skip
 
     def environment(self, home: Home) -> dict[str, str]:
-        """Nothing of its own."""
+        """No variables of its own."""
         return {}
 
-    def answers(self, record: Record) -> bool:
-        """Whether it serves."""
+    def is_healthy(self, record: Record) -> bool:
+        """Whether its health endpoint answers."""
         return answers_http(record.port, "/health")
 
-    def furnish(self, home: Home, record: Record, settings: Settings) -> None:
-        """Nothing to set up."""
+    def initialize(self, home: Home, record: Record, settings: Settings) -> None:
+        """Nothing to create."""
 
-    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
+    def update_settings(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
         """Its base URL."""
         return {"api_url": f"http://{LOOPBACK}:{record.port}"}
 
@@ -54,5 +54,5 @@ class Api:
         """Its interactive documentation is at /docs."""
         return f"http://{LOOPBACK}:{record.port}"
 
-    def tidy(self, record: Record) -> None:
-        """It leaves nothing."""
+    def cleanup(self, record: Record) -> None:
+        """Nothing to remove."""

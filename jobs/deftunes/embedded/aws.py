@@ -1,4 +1,4 @@
-"""S3, the Glue catalog and Secrets Manager: MiniStack, served by `aws_server` so that what is acknowledged is kept."""
+"""The embedded AWS: MiniStack's S3, Glue catalog and Secrets Manager, made durable by `aws_server`."""
 
 import signal
 import sys
@@ -25,16 +25,16 @@ class Aws:
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def prepare(self, home: Home) -> dict[str, str]:
-        """Where it keeps its state."""
+        """Create its data folder."""
         home.data(self.part).mkdir(mode=0o700, exist_ok=True)
         return {}
 
     def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
-        """The wrapper around MiniStack."""
+        """The durable server around MiniStack."""
         return [sys.executable, "-P", "-m", "deftunes.embedded.aws_server", str(port), str(_objects(home))]
 
     def environment(self, home: Home) -> dict[str, str]:
-        """MiniStack's settings: keep everything, open no other port, leave any Docker engine of this machine alone."""
+        """MiniStack's settings: persist everything, open no other port, use no Docker engine of this machine."""
         data = home.data(self.part)
         return {
             "S3_PERSIST": "1",
@@ -48,12 +48,12 @@ class Aws:
             "LOG_LEVEL": "WARNING",
         }
 
-    def answers(self, record: Record) -> bool:
-        """Whether it serves."""
+    def is_healthy(self, record: Record) -> bool:
+        """Whether its health endpoint answers."""
         return answers_http(record.port, "/_ministack/health")
 
-    def furnish(self, home: Home, record: Record, settings: Settings) -> None:
-        """The lake's bucket and the database of silver."""
+    def initialize(self, home: Home, record: Record, settings: Settings) -> None:
+        """Create the lake's bucket and silver's database."""
         import boto3
         from botocore.config import Config
 
@@ -74,8 +74,8 @@ class Aws:
         except glue.exceptions.AlreadyExistsException:
             return
 
-    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
-        """The lake, and the endpoint and keys that go with it."""
+    def update_settings(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
+        """The lake, its endpoint and its keys."""
         return {
             "lake": f"s3://{BUCKET}",
             "lake_access_key_id": SecretStr(KEY),
@@ -85,11 +85,11 @@ class Aws:
         }
 
     def address(self, record: Record) -> str:
-        """For the AWS CLI: --endpoint-url."""
+        """The value for --endpoint-url of the AWS CLI."""
         return _endpoint(record)
 
-    def tidy(self, record: Record) -> None:
-        """It leaves nothing."""
+    def cleanup(self, record: Record) -> None:
+        """Nothing to remove."""
 
 
 def _endpoint(record: Record) -> str:

@@ -1,12 +1,12 @@
-"""MiniStack behind one promise: what was acknowledged is kept, also when this process is killed.
+"""MiniStack made durable: what it has acknowledged survives a kill of this process.
 
     request  ->  MiniStack  ->  state saved (temporary file, fsync, rename)  ->  answer
 
-MiniStack keeps S3 objects as they come, but the Glue catalog, secrets and buckets only at a clean stop. Here the
-service that a mutating call changed is saved before the answer leaves. Saves run on one event loop, so no two cross. An
-object that could not be kept (a full disk) is an error, not a warning in a log.
+MiniStack persists S3 objects at once, but the Glue catalog, secrets and buckets only at a clean stop. Here the state of
+the service that a mutating call changed is saved before the response is sent. Saves run on one event loop and never
+interleave. An object that could not be written (a full disk) is an error, not a warning in a log.
 
-MiniStack knows no passwords and lets every web page call it; a page in a browser on this machine is refused here.
+MiniStack checks no passwords and accepts calls from any web page; requests by a browser are refused here.
 """
 
 import asyncio
@@ -37,39 +37,39 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_TARGETS = {
+_SERVICE_OF_TARGET = {
     "AWSGlue": "glue",
     "AmazonEC2ContainerServiceV20141113": "ecs",
     "Logs_20140328": "cloudwatch_logs",
     "secretsmanager": "secretsmanager",
 }
-GLUE_RUNS_ON = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
+ACTIVE_RUN_STATES = {"STARTING", "RUNNING", "STOPPING", "WAITING"}
 _KILLED = 137
-_TASKS_ARE_KEPT = timedelta(hours=1)
-_TRIES_TO_COPY = 20
-_READING = ("Get", "BatchGet", "List", "Describe", "Search", "Query", "Validate")
-_SECONDS_TO_FINISH = 3.0
+_TASK_RETENTION = timedelta(hours=1)
+_COPY_ATTEMPTS = 20
+_READ_OPERATIONS = ("Get", "BatchGet", "List", "Describe", "Search", "Query", "Validate")
+_GRACEFUL_SHUTDOWN_SECONDS = 3.0
 _SIDECAR = ".meta.json"
 
-# What MiniStack could not keep while it served the request of this context.
-_lost: ContextVar[list[str] | None] = ContextVar("lost", default=None)
+# The objects that MiniStack failed to write during the current request.
+_failed_writes: ContextVar[list[str] | None] = ContextVar("failed_writes", default=None)
 
 
-class _Losses(logging.Handler):
-    """Hears of the objects that MiniStack could not keep: it says so in its log only, and answers 200."""
+class _FailedWrites(logging.Handler):
+    """Collects objects that MiniStack failed to write: it only logs the failure, and answers 200."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        lost = _lost.get()
-        if lost is not None and record.getMessage().startswith("Failed to persist"):
-            lost.append(record.getMessage())
+        failed = _failed_writes.get()
+        if failed is not None and record.getMessage().startswith("Failed to persist"):
+            failed.append(record.getMessage())
 
 
-async def durable(scope: Scope, receive: Receive, send: Send) -> None:
-    """MiniStack's application, each change saved before it is acknowledged."""
+async def durable_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """MiniStack's ASGI application, which saves each change before it acknowledges it."""
     if scope["type"] == "lifespan":
-        await ministack.app(scope, receive, _end_what_was_cut_off_first(send))
+        await ministack.app(scope, receive, _fail_interrupted_runs_at_startup(send))
         return
-    if is_from_a_web_page(scope):
+    if is_from_browser(scope):
         await send({"type": "http.response.start", "status": 403, "headers": []})
         await send({"type": "http.response.body", "body": b"not for web pages"})
         return
@@ -77,14 +77,14 @@ async def durable(scope: Scope, receive: Receive, send: Send) -> None:
         await ministack.app(scope, receive, send)
         return
     service = changed_service(scope)
-    lost: list[str] = []
-    _lost.set(lost)
+    failed: list[str] = []
+    _failed_writes.set(failed)
 
     async def save_then_send(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] < HTTPStatus.MULTIPLE_CHOICES:
-            if lost:
-                # The server turns it into a 500, which every SDK tries again and then reports.
-                raise OSError(lost[0])
+            if failed:
+                # The server answers 500, which SDKs retry and then report.
+                raise OSError(failed[0])
             if service:
                 save(service)
         await send(message)
@@ -92,29 +92,29 @@ async def durable(scope: Scope, receive: Receive, send: Send) -> None:
     await ministack.app(scope, receive, save_then_send)
 
 
-def _end_what_was_cut_off_first(send: Send) -> Send:
-    async def end_then_send(message: Message) -> None:
+def _fail_interrupted_runs_at_startup(send: Send) -> Send:
+    async def fail_then_send(message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
-            end_cut_off_runs()
+            fail_interrupted_runs()
         await send(message)
 
-    return end_then_send
+    return fail_then_send
 
 
-def is_from_a_web_page(scope: Scope) -> bool:
-    """Browsers name the page behind a call that changes anything; command lines and SDKs name none."""
+def is_from_browser(scope: Scope) -> bool:
+    """Whether a web page made the request: browsers send its origin with calls that change anything, SDKs none."""
     return any(name == b"origin" for name, _ in scope.get("headers", ()))
 
 
-def end_cut_off_runs() -> None:
-    """Fail what a stop of this process cut off.
+def fail_interrupted_runs() -> None:
+    """Fail the Glue runs and ECS tasks that a stop of this process interrupted.
 
-    MiniStack brings Glue job runs back as running, for ever, and tasks as stopped with a container that still runs.
+    MiniStack restores such runs as running, for ever, and such tasks as stopped with a container that still runs.
     """
     reason = "The local AWS was stopped while this ran"
     for _, runs in glue._job_runs.all_items():
         for run in runs:
-            if run["JobRunState"] in GLUE_RUNS_ON:
+            if run["JobRunState"] in ACTIVE_RUN_STATES:
                 run["JobRunState"] = "FAILED"
                 run["ErrorMessage"] = reason
                 run["CompletedOn"] = run["LastModifiedOn"] = int(time.time())
@@ -125,27 +125,27 @@ def end_cut_off_runs() -> None:
                 container.update(lastStatus="STOPPED", exitCode=_KILLED)
 
 
-def forget_old_tasks(now: datetime) -> None:
-    """Forget tasks that were stopped an hour ago, as ECS does: each is written at every save."""
+def expire_stopped_tasks(now: datetime) -> None:
+    """Delete tasks an hour after their stop, as ECS does: every save writes all of them."""
     for key, task in list(ecs._tasks._data.items()):
         stopped = task["stoppedAt"]
-        if stopped and now - datetime.fromisoformat(stopped) > _TASKS_ARE_KEPT:
+        if stopped and now - datetime.fromisoformat(stopped) > _TASK_RETENTION:
             ecs._tasks._data.pop(key, None)
 
 
 def changed_service(scope: Scope) -> str | None:
-    """The service whose saved state a request changes, or None. Objects of S3 are not part of that state."""
+    """The service whose saved state a request changes, or None. S3 objects are not part of that state."""
     headers = dict(scope["headers"])
     target, _, operation = headers.get(b"x-amz-target", b"").decode("latin-1").partition(".")
-    service = _TARGETS.get(target)
+    service = _SERVICE_OF_TARGET.get(target)
     if service:
-        return None if operation.startswith(_READING) else service
+        return None if operation.startswith(_READ_OPERATIONS) else service
     is_bucket = scope["path"].strip("/") != "" and "/" not in scope["path"].strip("/")
     return "s3" if is_bucket and scope["method"] in {"PUT", "DELETE"} else None
 
 
 def save(service: str) -> None:
-    """Write a service's state as MiniStack reads it at its start. Raises where MiniStack would only log."""
+    """Write a service's state in the format that MiniStack loads. Raises where MiniStack would only log."""
     state = {"__ministack_format__": persistence._state_format_version(service), "payload": _copy_of(service)}
     folder = Path(persistence.STATE_DIR)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -158,20 +158,21 @@ def save(service: str) -> None:
 
 
 def _copy_of(service: str) -> Any:
-    """A service's state. ECS changes its tasks by threads, and a copy that meets such a change breaks off."""
+    """A service's state. Threads change the tasks of ECS, and a copy made at that moment raises RuntimeError."""
     if service == "ecs":
-        forget_old_tasks(datetime.now(UTC))
+        expire_stopped_tasks(datetime.now(UTC))
     copy = ministack._build_persistence_save_dict()[service]
-    for _ in range(_TRIES_TO_COPY - 1):
+    for _ in range(_COPY_ATTEMPTS - 1):
         with suppress(RuntimeError):
             return copy()
     return copy()
 
 
-def mend(objects: Path) -> None:
-    """Undo half a write: a kill between an object's body and its sidecar left a new body with the old one's size.
+def repair_objects(objects: Path) -> None:
+    """Remove what a kill in the middle of a write left: temporary files, and sidecars older than their objects' bodies.
 
-    MiniStack works size and ETag out anew where there is no sidecar. Must run before it reads the folder.
+    A stale sidecar has the size of the previous body; without one, MiniStack computes size and ETag. Must run before
+    MiniStack reads the folder.
     """
     for folder, _, names in os.walk(objects):
         for name in names:
@@ -195,16 +196,16 @@ async def _serve(host: str, port: int) -> None:
     config = Config()
     config.bind = [f"{host}:{port}"]
     config.keep_alive_timeout = 75
-    config.graceful_timeout = _SECONDS_TO_FINISH
+    config.graceful_timeout = _GRACEFUL_SHUTDOWN_SECONDS
     config.loglevel = "WARNING"
-    await serve(durable, config, shutdown_trigger=stopped)  # type: ignore[arg-type]
+    await serve(durable_app, config, shutdown_trigger=stopped)  # type: ignore[arg-type]
 
 
 def main(objects: Path, port: int, host: str = LOOPBACK) -> None:
     """Serve until SIGTERM; `objects` is MiniStack's S3_DATA_DIR."""
     logging.basicConfig(level=logging.WARNING)
-    logging.getLogger().addHandler(_Losses())
-    mend(objects)
+    logging.getLogger().addHandler(_FailedWrites())
+    repair_objects(objects)
     asyncio.run(_serve(host, port))
 
 

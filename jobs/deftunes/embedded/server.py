@@ -1,4 +1,4 @@
-"""What every embedded part is to its supervisor."""
+"""The interface between the supervisor and each kind of embedded part."""
 
 from signal import Signals
 from typing import ClassVar, Protocol
@@ -9,39 +9,39 @@ from deftunes.embedded.home import Home, Record
 
 
 class Server(Protocol):
-    """One kind of part: how it is started, asked, set up and named in the settings."""
+    """One kind of part: its command, its health check, its initialization and its settings."""
 
     part: ClassVar[Service]
     stop_signal: ClassVar[Signals]
 
     def prepare(self, home: Home) -> dict[str, str]:
-        """Make what it needs before its start, safe to repeat; returns the facts that the record keeps."""
+        """Create what the process needs before it starts (idempotent); returns facts for its record."""
         ...
 
     def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
-        """What to run."""
+        """The command line of the process."""
         ...
 
     def environment(self, home: Home) -> dict[str, str]:
-        """What it finds in its environment besides ours."""
+        """Environment variables of the process, in addition to ours."""
         ...
 
-    def answers(self, record: Record) -> bool:
-        """Whether it serves. Asked by every command: a few milliseconds, no import."""
+    def is_healthy(self, record: Record) -> bool:
+        """Whether it serves requests. Every command checks this: it may take milliseconds and import nothing."""
         ...
 
-    def furnish(self, home: Home, record: Record, settings: Settings) -> None:
-        """Set it up once it answers: databases, bucket, catalogue. Safe to repeat."""
+    def initialize(self, home: Home, record: Record, settings: Settings) -> None:
+        """Create its databases, bucket or catalogue on the first start, once it is healthy (idempotent)."""
         ...
 
-    def fill(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
-        """The settings it stands for, of those that are unset."""
+    def update_settings(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
+        """Values for the settings that this part provides and that are unset."""
         ...
 
     def address(self, record: Record) -> str:
-        """Where people find it; holds no secret."""
+        """Its address for people; contains no secret."""
         ...
 
-    def tidy(self, record: Record) -> None:
-        """Take away what it left outside of its home, once it has stopped."""
+    def cleanup(self, record: Record) -> None:
+        """Remove what it left outside of its home, after it has stopped."""
         ...

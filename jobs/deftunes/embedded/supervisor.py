@@ -1,8 +1,8 @@
 """Start, find and stop the embedded parts.
 
-A command that needs a part looks whether the recorded process still runs and answers; where all do, that is all, and
-no lock is taken. Otherwise it takes the home's lock, so that two commands at once start each part once, and starts
-what is missing on the data and, where it is free, the port it had before.
+A command that needs a part checks whether its recorded process runs and is healthy. If all are, it takes no lock.
+Otherwise it locks the home, so that concurrent commands start each part once, and starts what is missing on its
+previous data and, if that is free, its previous port.
 """
 
 import time
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from deftunes.core.errors import DeftunesError
-from deftunes.core.services import Service
 from deftunes.core.settings import Settings, environment, export_aws
 from deftunes.embedded.api import Api
 from deftunes.embedded.aws import Aws
@@ -20,9 +18,11 @@ from deftunes.embedded.home import Home, Record
 from deftunes.embedded.postgres import Postgres
 from deftunes.embedded.process import free_port, start
 from deftunes.embedded.server import Server
+from deftunes.core.errors import DeftunesError
+from deftunes.core.services import Service
 
 _SERVERS: tuple[Server, ...] = (Aws(), Postgres(), Api())
-_ANSWER_SECONDS = 60.0
+_START_SECONDS = 60.0
 _RECOVERY_SECONDS = 15.0
 _STOP_SECONDS = 15.0
 _POLL_SECONDS = 0.02
@@ -31,15 +31,15 @@ _RESTART_PAUSE_SECONDS = 0.5
 _LOG_TAIL = 2000
 
 
-class _Outcome(Enum):
-    ANSWERS = auto()
-    ENDED = auto()
-    SILENT = auto()
+class _Health(Enum):
+    HEALTHY = auto()
+    EXITED = auto()
+    TIMED_OUT = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """How a part is. `address` holds no secret; it and `pid` are None where the part is down."""
+    """The status of a part. `address` contains no secret; it and `pid` are None if the part is down."""
 
     part: Service
     is_up: bool
@@ -49,11 +49,11 @@ class ServiceStatus:
 
 
 def resolve(settings: Settings, needs: Iterable[Service]) -> Settings:
-    """The settings with the addresses of the needed parts filled in; starts those that are unset and not up.
+    """The settings completed with the addresses of the needed parts; starts those that are unset and not running.
 
     Raises:
-        DeftunesError: a part does not start; names its log.
-        RetriableError: another command is starting or stopping parts and does not end.
+        DeftunesError: a part does not start; the message names its log.
+        RetriableError: another command is starting or stopping parts and takes too long.
 
     """
     if not settings.embedded:
@@ -62,25 +62,25 @@ def resolve(settings: Settings, needs: Iterable[Service]) -> Settings:
     if not servers:
         return settings
     home = Home(settings.home)
-    records = _ready(home, servers)
+    records = _healthy(home, servers)
     if records is None:
         with home.lock():
             settings = _start(home, servers, settings)
     else:
         for server, record in records:
-            settings = _filled(server, home, record, settings)
+            settings = _updated(settings, server, home, record)
     if any(server.part is Service.AWS for server in servers):
         export_aws(settings)
     return settings
 
 
 def up(settings: Settings) -> Settings:
-    """Start every part whose address is unset."""
+    """Start all parts whose addresses are unset."""
     return resolve(settings, Service)
 
 
 def down(settings: Settings) -> tuple[Service, ...]:
-    """Stop every part that runs, cleanly if it lets itself; returns which."""
+    """Stop all running parts, by SIGKILL if a clean stop takes too long; returns them."""
     if not settings.home.exists():
         return ()
     home = Home(settings.home)
@@ -89,15 +89,15 @@ def down(settings: Settings) -> tuple[Service, ...]:
         for server in reversed(_SERVERS):
             record = home.record(server.part)
             if record and record.process.is_alive():
-                record.process.end(server.stop_signal, _STOP_SECONDS)
+                record.process.stop(server.stop_signal, _STOP_SECONDS)
                 stopped.append(server.part)
             if record:
-                server.tidy(record)
+                server.cleanup(record)
     return tuple(stopped)
 
 
 def parts(settings: Settings) -> tuple[ServiceStatus, ...]:
-    """How each part is, started or not."""
+    """The status of each part, running or not."""
     if not settings.home.exists():
         return tuple(ServiceStatus(part, False, None, None, settings.home / "log" / f"{part}.log") for part in Service)
     home = Home(settings.home)
@@ -112,101 +112,101 @@ def _embedded(settings: Settings, needs: frozenset[Service]) -> tuple[Server, ..
     }
     wanted = {part for part in needs if unset[part]}
     if Service.API in wanted and settings.songs_dsn is None:
-        wanted.add(Service.POSTGRES)  # what it sells comes from the catalogue
+        wanted.add(Service.POSTGRES)  # it sells the songs of the catalogue
     return tuple(server for server in _SERVERS if server.part in wanted)
 
 
-def _ready(home: Home, servers: Iterable[Server]) -> list[tuple[Server, Record]] | None:
-    ready = []
+def _healthy(home: Home, servers: Iterable[Server]) -> list[tuple[Server, Record]] | None:
+    healthy = []
     for server in servers:
         record = home.record(server.part)
-        if not (record and record.is_furnished and record.process.is_alive() and server.answers(record)):
+        if not (record and record.is_initialized and record.process.is_alive() and server.is_healthy(record)):
             return None
-        ready.append((server, record))
-    return ready
+        healthy.append((server, record))
+    return healthy
 
 
 def _start(home: Home, servers: Iterable[Server], settings: Settings) -> Settings:
-    # All are begun before any is waited for, but for the one that needs another's address to begin.
-    begun: list[tuple[Server, Record]] = []
+    # Launch all before waiting for any, except for the API, which needs PostgreSQL's address.
+    launched: list[tuple[Server, Record]] = []
     for server in servers:
         if server.part is Service.API:
-            settings = _finish(home, begun, settings)
-            begun.clear()
-        begun.append((server, _begin(home, server, settings)))
-    return _finish(home, begun, settings)
+            settings = _await_initialized(home, launched, settings)
+            launched.clear()
+        launched.append((server, _launch(home, server, settings)))
+    return _await_initialized(home, launched, settings)
 
 
-def _finish(home: Home, begun: Iterable[tuple[Server, Record]], settings: Settings) -> Settings:
-    for server, first in begun:
-        record = _answering(home, server, first, settings)
-        if not record.is_furnished:
-            server.furnish(home, record, settings)
-            record = home.furnished(server.part, record)
-        settings = _filled(server, home, record, settings)
+def _await_initialized(home: Home, launched: Iterable[tuple[Server, Record]], settings: Settings) -> Settings:
+    for server, first in launched:
+        record = _await_healthy(home, server, first, settings)
+        if not record.is_initialized:
+            server.initialize(home, record, settings)
+            record = home.mark_initialized(server.part, record)
+        settings = _updated(settings, server, home, record)
     return settings
 
 
-def _begin(home: Home, server: Server, settings: Settings) -> Record:
-    before = home.record(server.part)
-    if before:
-        # It may be recovering, or its starter was killed before it was ready.
-        outcome = _wait(server, before, _RECOVERY_SECONDS)
-        if outcome is _Outcome.ANSWERS:
-            return before
-        if outcome is _Outcome.SILENT:
-            before.process.end(server.stop_signal, _STOP_SECONDS)
+def _launch(home: Home, server: Server, settings: Settings) -> Record:
+    previous = home.record(server.part)
+    if previous:
+        # It may be in recovery, or the command that started it was killed before it was healthy.
+        health = _wait(server, previous, _RECOVERY_SECONDS)
+        if health is _Health.HEALTHY:
+            return previous
+        if health is _Health.TIMED_OUT:
+            previous.process.stop(server.stop_signal, _STOP_SECONDS)
     facts = server.prepare(home)
-    port = free_port(before.port if before else None)
+    port = free_port(previous.port if previous else None)
     process = start(
         server.command(home, port, facts, settings),
         log=home.log(server.part),
         cwd=home.path,
         environment=environment(server.environment(home)),
     )
-    record = Record(process, port, is_furnished=False, facts=facts)
+    record = Record(process, port, is_initialized=False, facts=facts)
     home.write_record(server.part, record)
     return record
 
 
-def _answering(home: Home, server: Server, record: Record, settings: Settings) -> Record:
-    outcome = _wait(server, record, _ANSWER_SECONDS)
+def _await_healthy(home: Home, server: Server, record: Record, settings: Settings) -> Record:
+    health = _wait(server, record, _START_SECONDS)
     for _ in range(_RESTARTS):
-        if outcome is not _Outcome.ENDED:
+        if health is not _Health.EXITED:
             break
-        # Its port may have been taken between our look and its start, or its killed forerunner's children linger.
+        # Its port may have been taken since it was chosen, or children of its killed predecessor are still ending.
         time.sleep(_RESTART_PAUSE_SECONDS)
-        record = _begin(home, server, settings)
-        outcome = _wait(server, record, _ANSWER_SECONDS)
-    if outcome is _Outcome.ANSWERS:
+        record = _launch(home, server, settings)
+        health = _wait(server, record, _START_SECONDS)
+    if health is _Health.HEALTHY:
         return record
-    record.process.end(server.stop_signal, _STOP_SECONDS)
+    record.process.stop(server.stop_signal, _STOP_SECONDS)
     log = home.log(server.part)
-    what = "it ended" if outcome is _Outcome.ENDED else f"it did not answer within {_ANSWER_SECONDS:.0f} s"
+    what = "it ended" if health is _Health.EXITED else f"it did not answer within {_START_SECONDS:.0f} s"
     raise DeftunesError(
         f"expected the embedded {server.part} to start on port {record.port}, but {what}. Its log is {log}, "
         f"which ends:\n{_tail(log)}\nRun `deftunes doctor`, or set the address of a server of your own"
     )
 
 
-def _wait(server: Server, record: Record, seconds: float) -> _Outcome:
+def _wait(server: Server, record: Record, seconds: float) -> _Health:
     deadline = time.monotonic() + seconds
     while record.process.is_alive():
-        if server.answers(record):
-            return _Outcome.ANSWERS
+        if server.is_healthy(record):
+            return _Health.HEALTHY
         if time.monotonic() > deadline:
-            return _Outcome.SILENT
+            return _Health.TIMED_OUT
         time.sleep(_POLL_SECONDS)
-    return _Outcome.ENDED
+    return _Health.EXITED
 
 
-def _filled(server: Server, home: Home, record: Record, settings: Settings) -> Settings:
-    return settings.model_copy(update=server.fill(home, record, settings))
+def _updated(settings: Settings, server: Server, home: Home, record: Record) -> Settings:
+    return settings.model_copy(update=server.update_settings(home, record, settings))
 
 
 def _status(home: Home, server: Server) -> ServiceStatus:
     record = home.record(server.part)
-    is_up = record is not None and record.process.is_alive() and server.answers(record)
+    is_up = record is not None and record.process.is_alive() and server.is_healthy(record)
     if record is None or not is_up:
         return ServiceStatus(server.part, False, None, None, home.log(server.part))
     return ServiceStatus(server.part, True, server.address(record), record.process.pid, home.log(server.part))

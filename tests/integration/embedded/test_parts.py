@@ -20,12 +20,13 @@ import psycopg2
 import pytest
 
 from deftunes import embedded
+
 from deftunes.core import layout
-from deftunes.core.errors import DeftunesError
-from deftunes.core.services import Service
 from deftunes.core.settings import Settings
 from deftunes.embedded import ServiceStatus, postgres
 from deftunes.embedded.process import Process
+from deftunes.core.errors import DeftunesError
+from deftunes.core.services import Service
 
 NEEDS = frozenset({Service.AWS, Service.POSTGRES})
 RESOLVE = """
@@ -238,7 +239,7 @@ def test_a_record_that_cannot_be_read_is_as_good_as_none(home: Path, torn: str) 
         embedded.resolve(Settings(home=home), {Service.AWS})
         assert status(home, Service.AWS).is_up
     finally:
-        process.end(signal.SIGTERM, 10)
+        process.stop(signal.SIGTERM, 10)
 
 
 def test_a_starter_killed_before_the_part_was_set_up_is_finished_by_the_next(home: Path) -> None:
@@ -246,7 +247,7 @@ def test_a_starter_killed_before_the_part_was_set_up_is_finished_by_the_next(hom
     with closing(boto3.client("glue")) as glue:
         glue.delete_database(Name=layout.DATABASE)
         path = home / "run" / "aws"
-        path.write_text(json.dumps({**json.loads(path.read_text()), "is_furnished": False}))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "is_initialized": False}))
         before = status(home, Service.AWS).pid
         embedded.resolve(Settings(home=home), {Service.AWS})
         assert glue.get_database(Name=layout.DATABASE)["Database"]["Name"] == layout.DATABASE

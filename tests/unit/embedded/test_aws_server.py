@@ -4,7 +4,7 @@ import pytest
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import ecs, glue
 
-from deftunes.embedded.aws_server import changed_service, end_cut_off_runs, forget_old_tasks, is_from_a_web_page
+from deftunes.embedded.aws_server import changed_service, expire_stopped_tasks, fail_interrupted_runs, is_from_browser
 
 
 def scope(method: str, path: str, target: str | None = None) -> dict[str, object]:
@@ -42,7 +42,7 @@ def test_a_call_that_changes_saved_state_names_its_service(request_: dict[str, o
 
 @pytest.mark.parametrize("header", [b"origin", b"user-agent"])
 def test_a_call_from_a_web_page_is_known_by_its_origin(header: bytes) -> None:
-    assert is_from_a_web_page({"type": "http", "headers": [(header, b"https://example.com")]}) is (header == b"origin")
+    assert is_from_browser({"type": "http", "headers": [(header, b"https://example.com")]}) is (header == b"origin")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_task_that_a_stop_cut_off_was_killed(tasks: AccountRegionScopedDict) -
     tasks["done"] = {"stoppedAt": ecs._iso(), "containers": [{"lastStatus": "STOPPED", "exitCode": 0}]}
     tasks["not started"] = {"stoppedAt": ecs._iso(), "stopCode": "TaskFailedToStart", "containers": [{}]}
 
-    end_cut_off_runs()
+    fail_interrupted_runs()
 
     assert tasks["cut off"]["containers"] == [{"lastStatus": "STOPPED", "exitCode": 137}]
     assert "stopped while this ran" in tasks["cut off"]["stoppedReason"]
@@ -73,7 +73,7 @@ def test_a_task_is_kept_for_an_hour_after_its_end(tasks: AccountRegionScopedDict
     tasks["running"] = {"stoppedAt": None}
     tasks["of today"] = {"stoppedAt": ecs._iso()}
 
-    forget_old_tasks(now)
+    expire_stopped_tasks(now)
 
     assert set(tasks) == {"59 minutes ago", "running", "of today"}
 
@@ -83,7 +83,7 @@ def test_a_job_run_that_a_stop_cut_off_has_failed(monkeypatch: pytest.MonkeyPatc
     runs["transform"] = [{"JobRunState": state} for state in ("SUCCEEDED", "STARTING", "RUNNING", "STOPPED")]
     monkeypatch.setattr(glue, "_job_runs", runs)
 
-    end_cut_off_runs()
+    fail_interrupted_runs()
 
     assert [run["JobRunState"] for run in runs["transform"]] == ["SUCCEEDED", "FAILED", "FAILED", "STOPPED"]
     assert "stopped while this ran" in runs["transform"][1]["ErrorMessage"]

@@ -8,13 +8,13 @@ import pytest
 
 from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.embedded import home as module
-from deftunes.embedded.home import Home, Record, write_whole
+from deftunes.embedded.home import Home, Record, write_atomically
 from deftunes.embedded.process import Process
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    record = Record(Process(12, "boot:34"), 5432, is_furnished=True, facts={"socket": "/tmp/x y"})
+    record = Record(Process(12, "boot:34"), 5432, is_initialized=True, facts={"socket": "/tmp/x y"})
     assert home.record("postgres") is None
     home.write_record("postgres", record)
     assert home.record("postgres") == record
@@ -23,8 +23,8 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_only_we_can_enter_a_home_and_read_its_secrets(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    write_whole(home.secret("x"), "1")
-    write_whole(home.secret("x"), "2")
+    write_atomically(home.secret("x"), "1")
+    write_atomically(home.secret("x"), "2")
     assert home.secret("x").read_text() == "2"
     assert home.secret("x").stat().st_mode & 0o777 == 0o600
     assert home.path.stat().st_mode & 0o777 == 0o700

@@ -26,7 +26,7 @@ def wait_until(condition: object) -> None:
 def started(tmp_path: Path) -> Iterator[Process]:
     running = process.start(["sleep", "60"], log=tmp_path / "log", cwd=tmp_path, environment=dict(os.environ))
     yield running
-    running.end(signal.SIGKILL, 0)
+    running.stop(signal.SIGKILL, 0)
 
 
 def test_a_started_process_is_no_child_of_ours_and_in_a_session_of_its_own(started: Process) -> None:
@@ -39,7 +39,7 @@ def test_a_started_process_is_no_child_of_ours_and_in_a_session_of_its_own(start
 def test_a_process_of_the_same_number_and_another_start_is_a_stranger(started: Process) -> None:
     stranger = Process(started.pid, "another boot:1")
     assert not stranger.is_alive()
-    stranger.end(signal.SIGKILL, 1)
+    stranger.stop(signal.SIGKILL, 1)
     assert started.is_alive()
 
 
@@ -61,7 +61,7 @@ def test_a_process_stays_itself_when_the_clock_is_set(started: Process, monkeypa
 
 def test_a_process_that_has_ended_has_no_name(started: Process) -> None:
     assert process.name_of(started.pid) == "sleep"
-    started.end(signal.SIGKILL, 0)
+    started.stop(signal.SIGKILL, 0)
     wait_until(lambda: process.name_of(started.pid) is None)
 
 
@@ -79,7 +79,7 @@ def test_what_ignores_the_signal_to_stop_is_killed_after_a_while(tmp_path: Path)
     command = ["/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
     stubborn = process.start(command, log=tmp_path / "log", cwd=tmp_path, environment=dict(os.environ))
     wait_until(lambda: "ready" in (tmp_path / "log").read_text())
-    stubborn.end(signal.SIGTERM, 0.3)
+    stubborn.stop(signal.SIGTERM, 0.3)
     assert not stubborn.is_alive()
 
 

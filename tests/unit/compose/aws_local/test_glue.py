@@ -6,7 +6,7 @@ from docker.errors import ImageNotFound
 from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import glue
 
-from aws_local.glue import one_at_a_time, with_containers
+from aws_local.glue import stop_containers, validate_start
 
 
 class Engine:
@@ -42,7 +42,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
 
 def start(job: str) -> tuple[int, dict[str, Any]]:
-    status, _, body = one_at_a_time(lambda _: (200, {}, b'{"JobRunId": "1"}'))({"JobName": job})
+    status, _, body = validate_start(lambda _: (200, {}, b'{"JobRunId": "1"}'))({"JobName": job})
     return status, json.loads(body)
 
 
@@ -76,6 +76,6 @@ def test_what_would_run_beside_the_engines_socket_is_refused(engine: Engine) -> 
 
 
 def test_a_stop_ends_the_container(engine: Engine) -> None:
-    stop = with_containers(lambda _: (200, {}, b"{}"))
+    stop = stop_containers(lambda _: (200, {}, b"{}"))
     assert stop({"JobName": "etl", "JobRunIds": ["0123456789"]})[0] == 200
     assert engine.removed == ["ministack-glue-etl-01234567"]
