@@ -1,8 +1,8 @@
-"""A role and a database each for the shop's catalogue, the warehouse and Airflow, and a reader of the catalogue.
+"""Create a role and a database each for the shop's catalogue, the warehouse and Airflow, and a reader of the catalogue.
 
-    PG* and <ROLE>_PASSWORD of the environment  ->  roles, databases and rights of the server
+    variables PG* and <ROLE>_PASSWORD  ->  roles, databases and privileges of the server
 
-What is there already stays; passwords become today's. So it finishes what a killed run left halfway.
+Idempotent: existing roles and databases stay, passwords are updated, and what a killed run left out is added.
 """
 
 import os
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class in all but its spelling
 
 ROLES = ("shop", "reader", "warehouse", "airflow")
-DATABASES = ("shop", "warehouse", "airflow")  # each is owned by the role of its name
+DATABASES = ("shop", "warehouse", "airflow")  # each owned by the role of the same name
 
 
 def main() -> None:
-    """Set up the server that libpq's variables name, as its administrator."""
-    with connected("postgres") as cursor:
+    """Create roles, databases and privileges on the server of libpq's variables, as its administrator."""
+    with autocommit_cursor("postgres") as cursor:
         for role in ROLES:
             if is_missing(cursor, "pg_roles", "rolname", role):
                 cursor.execute(SQL("create role {} login").format(Identifier(role)))
@@ -33,16 +33,16 @@ def main() -> None:
                 cursor.execute(SQL("create database {} owner {}").format(Identifier(name), Identifier(name)))
             cursor.execute(SQL("revoke all on database {} from public").format(Identifier(name)))
         cursor.execute("grant connect on database shop to reader")
-    with connected("shop") as cursor:
+    with autocommit_cursor("shop") as cursor:
         cursor.execute("create schema if not exists deftunes authorization shop")
         cursor.execute("grant usage on schema deftunes to reader")
-        # The catalogue's loader makes the table, and may make it anew.
+        # The catalogue's loader creates the table, and may replace it.
         cursor.execute("alter default privileges for role shop in schema deftunes grant select on tables to reader")
 
 
 @contextmanager
-def connected(database: str) -> "Iterator[Cursor]":
-    """Statements that each stand by themselves: a database is made outside of any transaction."""
+def autocommit_cursor(database: str) -> "Iterator[Cursor]":
+    """A cursor in autocommit mode, since databases cannot be created in a transaction."""
     with closing(psycopg2.connect(dbname=database)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -50,7 +50,7 @@ def connected(database: str) -> "Iterator[Cursor]":
 
 
 def is_missing(cursor: "Cursor", catalogue: str, column: str, name: str) -> bool:
-    """Whether the server has nothing of this name."""
+    """Whether the catalogue table has no row of this name."""
     found = SQL("select from {} where {} = {}").format(Identifier(catalogue), Identifier(column), Literal(name))
     cursor.execute(found)
     return cursor.rowcount == 0

@@ -1,9 +1,8 @@
-"""What init makes in the local AWS: the tasks and Glue jobs of platform.json, in the shapes that Terraform gives them.
+"""Definitions of the ECS tasks and Glue jobs in platform.json, identical to Terraform's.
 
-    platform.json + settings + where  ->  requests to ECS and Glue
+    platform.json + deployment  ->  requests to ECS and Glue
 
-terraform/modules/extract_job and transform_job say the same for AWS; tests/contract/test_compose.py holds the two
-against each other.
+terraform/modules/extract_job and transform_job define the same for AWS; tests/contract/test_compose.py compares them.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,15 +11,18 @@ from typing import Any
 
 Json = dict[str, Any]
 
-# As Terraform has them for dev.
+# The values of terraform/dev.tfvars.
 _DISK_GIB = 40
 _WORKERS = 2
 _TIMEOUT_MINUTES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """An account, and what is in it. `registry` stands before an image's repository; `secrets` are those that exist."""
+class Deployment:
+    """The account, region, release and settings to deploy to and with.
+
+    `secrets` are the names of the secrets that exist; `registry` is the prefix of each image's repository.
+    """
 
     account: str
     region: str
@@ -30,30 +32,30 @@ class Where:
     registry: str = ""
 
 
-def bucket(platform: Json, name: str, where: Where) -> str:
-    """A bucket's name, which is unique in the world."""
-    return f"{platform['name']}-{platform['buckets'][name]}-{where.account}-{where.region}"
+def bucket(platform: Json, name: str, deployment: Deployment) -> str:
+    """The name of a bucket, which has to be globally unique."""
+    return f"{platform['name']}-{platform['buckets'][name]}-{deployment.account}-{deployment.region}"
 
 
-def script_key(platform: Json, where: Where) -> str:
-    """Where in the artifacts bucket the Glue jobs' script is."""
-    return f"releases/{where.release}/glue/{platform['glue']['script']}"
+def script_key(platform: Json, deployment: Deployment) -> str:
+    """The key of the Glue jobs' script in the artifacts bucket."""
+    return f"releases/{deployment.release}/glue/{platform['glue']['script']}"
 
 
-def task_definition(platform: Json, task: str, where: Where) -> Json:
-    """The task that runs one stage; a run adds the interval to its command."""
+def task_definition(platform: Json, task: str, deployment: Deployment) -> Json:
+    """The definition of the ECS task that runs one stage; a run adds the interval to its command."""
     shape = platform["tasks"][task]
-    secrets = [platform["secrets"][name] for name in shape["secrets"] if name in where.secrets]
+    secrets = [platform["secrets"][name] for name in shape["secrets"] if name in deployment.secrets]
     container = {
         "name": platform["container"],
-        "image": f"{where.registry}{platform['images'][shape['image']]['repository']}:{where.release}",
+        "image": f"{deployment.registry}{platform['images'][shape['image']]['repository']}:{deployment.release}",
         "essential": True,
         "command": shape["command"],
-        "environment": [{"name": name, "value": where.settings[name]} for name in shape["environment"]],
+        "environment": [{"name": name, "value": deployment.settings[name]} for name in shape["environment"]],
         "secrets": [
             {
                 "name": secret["variable"],
-                "valueFrom": f"arn:aws:secretsmanager:{where.region}:{where.account}:secret:{secret['name']}",
+                "valueFrom": f"arn:aws:secretsmanager:{deployment.region}:{deployment.account}:secret:{secret['name']}",
             }
             for secret in secrets
         ],
@@ -65,7 +67,7 @@ def task_definition(platform: Json, task: str, where: Where) -> Json:
             "logDriver": "awslogs",
             "options": {
                 "awslogs-group": platform["log_groups"][shape["log_group"]],
-                "awslogs-region": where.region,
+                "awslogs-region": deployment.region,
                 "awslogs-stream-prefix": task,
             },
         },
@@ -83,18 +85,18 @@ def task_definition(platform: Json, task: str, where: Where) -> Json:
     }
 
 
-def glue_job(platform: Json, job: str, where: Where) -> Json:
-    """The Glue job that runs one stage.
+def glue_job(platform: Json, job: str, deployment: Deployment) -> Json:
+    """The definition of the Glue job that runs one stage.
 
-    Terraform's has two arguments more, by which Glue installs the release's wheels: here they are in the image.
+    Terraform's has two more arguments, by which Glue installs the release's wheels; here the image contains them.
     """
     glue = platform["glue"]
     shape = glue["jobs"][job]
-    release = f"s3://{bucket(platform, 'artifacts', where)}/releases/{where.release}/glue"
+    release = f"s3://{bucket(platform, 'artifacts', deployment)}/releases/{deployment.release}/glue"
     return {
         "Name": shape["name"],
         "Description": f"Stage {job}; a run adds --start and --end",
-        "Role": f"arn:aws:iam::{where.account}:role/{shape['name']}",
+        "Role": f"arn:aws:iam::{deployment.account}:role/{shape['name']}",
         "GlueVersion": glue["version"],
         "WorkerType": "G.1X",
         "NumberOfWorkers": _WORKERS,
@@ -105,7 +107,7 @@ def glue_job(platform: Json, job: str, where: Where) -> Json:
         "Command": {"Name": "glueetl", "PythonVersion": "3", "ScriptLocation": f"{release}/{glue['script']}"},
         "DefaultArguments": {
             **shape["arguments"],
-            **{f"--{name}": where.settings[name] for name in shape["environment"]},
+            **{f"--{name}": deployment.settings[name] for name in shape["environment"]},
             "--datalake-formats": "iceberg",
             "--extra-jars": ",".join(f"{release}/jars/{jar}" for jar in glue["jars"]),
             "--user-jars-first": "true",

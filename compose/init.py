@@ -1,6 +1,6 @@
-"""Make in the local AWS what Terraform makes in the real one; run before anything that needs it, and safe to repeat.
+"""Create in the local AWS what Terraform creates in the real one, before any service uses it. Idempotent.
 
-What is there already stays as it is, a definition that changed gets a new revision, secrets get today's values.
+Existing resources stay as they are, a changed definition gets a new revision, and secrets get their current values.
 """
 
 import json
@@ -13,57 +13,57 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from definitions import Json, Where, bucket, glue_job, script_key, task_definition
+from definitions import Deployment, Json, bucket, glue_job, script_key, task_definition
 
 FOLDER = Path(__file__).parent
-ACCOUNT = "000000000000"  # MiniStack's, for keys that name none
+ACCOUNT = "000000000000"  # MiniStack's default
 
 
 def main() -> None:
-    """Make everything, in the order of what needs what."""
+    """Create all resources, in the order of their dependencies."""
     platform: Json = json.loads((FOLDER / "platform.json").read_text(encoding="utf-8"))
     secrets = {
         name: (secret["name"], os.environ[secret["variable"]])
         for name, secret in platform["secrets"].items()
         if os.environ.get(secret["variable"])
     }
-    # What a laptop adds to the settings of all: Spark is in the image of a Glue job, as it is on Glue.
+    # An addition to the common settings: the image of a Glue job contains Spark, as Glue does.
     settings = {**os.environ, "DEFTUNES_SPARK_PROVIDED": "true"}
-    where = Where(ACCOUNT, os.environ["AWS_REGION"], os.environ["DEFTUNES_RELEASE"], settings, tuple(secrets))
+    deployment = Deployment(ACCOUNT, os.environ["AWS_REGION"], os.environ["DEFTUNES_RELEASE"], settings, tuple(secrets))
     script = FOLDER / platform["glue"]["script"]
 
-    make_bucket(client("s3"), bucket(platform, "lake", where))
-    # The local AWS reads scripts from its own S3, not from the lake's.
+    create_bucket(client("s3"), bucket(platform, "lake", deployment))
+    # The local AWS reads scripts from its own S3, not from the lake's MinIO.
     artifacts = client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
-    make_bucket(artifacts, bucket(platform, "artifacts", where))
+    create_bucket(artifacts, bucket(platform, "artifacts", deployment))
     artifacts.put_object(
-        Bucket=bucket(platform, "artifacts", where), Key=script_key(platform, where), Body=script.read_bytes()
+        Bucket=bucket(platform, "artifacts", deployment), Key=script_key(platform, deployment), Body=script.read_bytes()
     )
     for name, value in secrets.values():
-        keep_secret(name, value)
-    make_log_groups(platform["log_groups"].values())
-    make_cluster_and_tasks(platform, where)
-    make_database_and_jobs(platform, where)
+        put_secret(name, value)
+    create_log_groups(platform["log_groups"].values())
+    register_tasks(platform, deployment)
+    create_jobs(platform, deployment)
     sys.stdout.write(
         f"{len(secrets)} secrets, {len(platform['tasks'])} task definitions, {len(platform['glue']['jobs'])} Glue jobs "
-        f"of release {where.release}\n"
+        f"of release {deployment.release}\n"
     )
 
 
 def client(service: str, **options: Any) -> Any:
-    """A client of the local AWS, by the standard variables."""
-    patient = Config(retries={"mode": "standard", "max_attempts": 5}, s3={"addressing_style": "path"})
-    return boto3.client(service, region_name=os.environ["AWS_REGION"], config=patient, **options)  # type: ignore[call-overload]
+    """A client of the local AWS, configured by the standard variables."""
+    config = Config(retries={"mode": "standard", "max_attempts": 5}, s3={"addressing_style": "path"})
+    return boto3.client(service, region_name=os.environ["AWS_REGION"], config=config, **options)  # type: ignore[call-overload]
 
 
-def make_bucket(s3: Any, name: str) -> None:
-    """A bucket, unless it is there."""
+def create_bucket(s3: Any, name: str) -> None:
+    """Create a bucket if it is missing."""
     if name not in {found["Name"] for found in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=name)
 
 
-def keep_secret(name: str, value: str) -> None:
-    """A secret with this value."""
+def put_secret(name: str, value: str) -> None:
+    """Create a secret, or update its value if it differs."""
     manager = client("secretsmanager")
     try:
         if manager.get_secret_value(SecretId=name)["SecretString"] != value:
@@ -72,35 +72,35 @@ def keep_secret(name: str, value: str) -> None:
         manager.create_secret(Name=name, SecretString=value)
 
 
-def make_log_groups(names: Any) -> None:
-    """Log groups, unless they are there: without its group a task's output is not kept."""
+def create_log_groups(names: Any) -> None:
+    """Create log groups that are missing: without its group, the output of a task is lost."""
     logs = client("logs")
     for name in names:
         with suppress(logs.exceptions.ResourceAlreadyExistsException):
             logs.create_log_group(logGroupName=name)
 
 
-def make_cluster_and_tasks(platform: Json, where: Where) -> None:
-    """The cluster, and a revision of each task whose definition is new."""
+def register_tasks(platform: Json, deployment: Deployment) -> None:
+    """Create the cluster, and a new revision of each task whose definition changed."""
     ecs = client("ecs")
     ecs.create_cluster(clusterName=platform["cluster"])
     for task in platform["tasks"]:
-        wanted = task_definition(platform, task, where)
+        wanted = task_definition(platform, task, deployment)
         try:
             found = ecs.describe_task_definition(taskDefinition=wanted["family"])["taskDefinition"]
         except ecs.exceptions.ClientException:
             found = {}
-        if not is_within(wanted, found):
+        if not is_subset(wanted, found):
             ecs.register_task_definition(**wanted)
 
 
-def make_database_and_jobs(platform: Json, where: Where) -> None:
-    """Silver's database and the Glue jobs, each as it is defined now."""
+def create_jobs(platform: Json, deployment: Deployment) -> None:
+    """Create silver's database and the Glue jobs, and update jobs that exist."""
     glue = client("glue")
     with suppress(glue.exceptions.AlreadyExistsException):
         glue.create_database(DatabaseInput={"Name": platform["database"]})
     for job in platform["glue"]["jobs"]:
-        wanted = glue_job(platform, job, where)
+        wanted = glue_job(platform, job, deployment)
         try:
             glue.create_job(**wanted)
         except glue.exceptions.AlreadyExistsException:
@@ -108,12 +108,12 @@ def make_database_and_jobs(platform: Json, where: Where) -> None:
             glue.update_job(JobName=wanted["Name"], JobUpdate=changes)
 
 
-def is_within(wanted: Any, found: Any) -> bool:
-    """Whether `found` says what `wanted` says; AWS adds defaults of its own."""
+def is_subset(wanted: Any, found: Any) -> bool:
+    """Whether `found` contains all of `wanted`; AWS adds defaults."""
     if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(is_within(value, found.get(name)) for name, value in wanted.items())
+        return isinstance(found, dict) and all(is_subset(value, found.get(name)) for name, value in wanted.items())
     if isinstance(wanted, list):
-        return isinstance(found, list) and len(wanted) == len(found) and all(map(is_within, wanted, found))
+        return isinstance(found, list) and len(wanted) == len(found) and all(map(is_subset, wanted, found))
     return bool(wanted == found)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,7 +162,7 @@ def test_no_container_of_a_stage_is_told_a_secret_but_by_the_secrets_manager() -
 
 
 @pytest.fixture
-def where(plan: Plan) -> Any:
+def deployment(plan: Plan) -> Any:
     """The account of the plan, with the settings that its tasks and jobs have."""
     settings: dict[str, str] = {}
     for resource in plan.of("aws_ecs_task_definition"):
@@ -174,17 +173,17 @@ def where(plan: Plan) -> Any:
         settings |= {n.removeprefix("--"): v for n, v in arguments.items() if n.startswith(("--DEFTUNES_", "--AWS_"))}
     secrets = {name for name in PLATFORM["secrets"] if name != "songs_password"}
     registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/"
-    return definitions.Where(ACCOUNT, REGION, VARIABLES["release"], settings, secrets, registry)
+    return definitions.Deployment(ACCOUNT, REGION, VARIABLES["release"], settings, secrets, registry)
 
 
-def test_init_makes_the_tasks_that_terraform_makes(plan: Plan, where: Any) -> None:
+def test_init_makes_the_tasks_that_terraform_makes(plan: Plan, deployment: Any) -> None:
     compared = 0
     for task in PLATFORM["tasks"]:
         (resource,) = [r for r in plan.of("aws_ecs_task_definition") if r.address.endswith(f'["{task}"]')]
         if "container_definitions" in resource.unknown:  # one of its secrets is named by AWS, later
             continue
         compared += 1
-        made = definitions.task_definition(PLATFORM, task, where)
+        made = definitions.task_definition(PLATFORM, task, deployment)
         values = resource.values
         assert made["containerDefinitions"] == json.loads(values["container_definitions"]), task
         for name, attribute in (
@@ -204,11 +203,11 @@ def test_init_makes_the_tasks_that_terraform_makes(plan: Plan, where: Any) -> No
     assert compared >= len(PLATFORM["tasks"]) - 1
 
 
-def test_init_makes_the_glue_jobs_that_terraform_makes(plan: Plan, where: Any) -> None:
+def test_init_makes_the_glue_jobs_that_terraform_makes(plan: Plan, deployment: Any) -> None:
     found = {resource.values["name"]: resource.values for resource in plan.of("aws_glue_job")}
     for job, shape in PLATFORM["glue"]["jobs"].items():
         values = found[shape["name"]]
-        made = definitions.glue_job(PLATFORM, job, where)
+        made = definitions.glue_job(PLATFORM, job, deployment)
         arguments = values["default_arguments"]
         assert arguments.items() >= made["DefaultArguments"].items(), job
         # At home the wheels are in the image.
@@ -236,11 +235,11 @@ def test_init_makes_the_glue_jobs_that_terraform_makes(plan: Plan, where: Any) -
             assert made[name] == values[attribute], (job, name)
 
 
-def test_buckets_have_terraforms_names(plan: Plan, where: Any) -> None:
-    made = {definitions.bucket(PLATFORM, name, where) for name in PLATFORM["buckets"]}
+def test_buckets_have_terraforms_names(plan: Plan, deployment: Any) -> None:
+    made = {definitions.bucket(PLATFORM, name, deployment) for name in PLATFORM["buckets"]}
     assert made == {resource.values["bucket"] for resource in plan.of("aws_s3_bucket")}
 
 
 def test_the_lake_of_compose_is_the_bucket_that_init_makes() -> None:
-    where = definitions.Where("000000000000", COMPOSE["x-settings"]["AWS_REGION"], "dev", {}, ())
-    assert COMPOSE["x-settings"]["DEFTUNES_LAKE"] == f"s3://{definitions.bucket(PLATFORM, 'lake', where)}"
+    deployment = definitions.Deployment("000000000000", COMPOSE["x-settings"]["AWS_REGION"], "dev", {}, ())
+    assert COMPOSE["x-settings"]["DEFTUNES_LAKE"] == f"s3://{definitions.bucket(PLATFORM, 'lake', deployment)}"

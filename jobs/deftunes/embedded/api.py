@@ -4,10 +4,10 @@ import signal
 import sys
 from typing import ClassVar
 
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings
 from deftunes.embedded.home import Home, Record, write_atomically
 from deftunes.embedded.process import LOOPBACK, answers_http
-from deftunes.core.services import Service
 
 _SEED = "1"
 

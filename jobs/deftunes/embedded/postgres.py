@@ -18,11 +18,11 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from deftunes.core.errors import DeftunesError
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings, environment
 from deftunes.embedded.home import Home, Record, write_atomically
 from deftunes.embedded.process import LOOPBACK, name_of
-from deftunes.core.errors import DeftunesError
-from deftunes.core.services import Service
 
 USER = "deftunes"
 SOURCE = "deftunes_source"

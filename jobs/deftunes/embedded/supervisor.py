@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from deftunes.core.errors import DeftunesError
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings, environment, export_aws
 from deftunes.embedded.api import Api
 from deftunes.embedded.aws import Aws
@@ -18,8 +20,6 @@ from deftunes.embedded.home import Home, Record
 from deftunes.embedded.postgres import Postgres
 from deftunes.embedded.process import free_port, start
 from deftunes.embedded.server import Server
-from deftunes.core.errors import DeftunesError
-from deftunes.core.services import Service
 
 _SERVERS: tuple[Server, ...] = (Aws(), Postgres(), Api())
 _START_SECONDS = 60.0

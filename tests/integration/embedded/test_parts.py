@@ -20,13 +20,12 @@ import psycopg2
 import pytest
 
 from deftunes import embedded
-
 from deftunes.core import layout
+from deftunes.core.errors import DeftunesError
+from deftunes.core.services import Service
 from deftunes.core.settings import Settings
 from deftunes.embedded import ServiceStatus, postgres
 from deftunes.embedded.process import Process
-from deftunes.core.errors import DeftunesError
-from deftunes.core.services import Service
 
 NEEDS = frozenset({Service.AWS, Service.POSTGRES})
 RESOLVE = """

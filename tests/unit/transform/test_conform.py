@@ -79,9 +79,7 @@ def test_a_price_is_accepted_exactly_when_it_is_whole_cents(price: Decimal) -> N
     [("session_items", None), ("session_items", {}), ("session_id", 7), ("user_agent", ["a"]), ("user_id", False)],
 )
 def test_a_field_of_the_wrong_type_is_a_problem_of_the_session(name: str, value: Any) -> None:
-    assert [problem.partition(":")[0] for problem in conform_session(session(**{name: value})).row.problems] == [
-        name
-    ]
+    assert [problem.partition(":")[0] for problem in conform_session(session(**{name: value})).row.problems] == [name]
 
 
 @pytest.mark.parametrize(("name", "value"), [("liked", "yes"), ("liked_since", "soon"), ("song_name", 3)])
