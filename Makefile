@@ -32,7 +32,7 @@ demo: setup ## Run the whole platform once on this machine: [SONGS=file] [DAYS=n
 	$(BIN)/deftunes demo $(if $(SONGS),--songs "$(SONGS)") $(if $(DAYS),--days "$(DAYS)")
 
 .PHONY: down
-down: setup ## Stop the embedded parts; their data stays in .deftunes
+down: setup ## Stop the embedded services; their data stays in .deftunes
 	$(BIN)/deftunes down
 
 ##### Images
@@ -115,7 +115,7 @@ LOCK := uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11
 	--no-strip-extras --no-emit-index-url --no-emit-find-links
 
 .PHONY: clean
-clean: ## Stop the embedded parts and delete their data, the caches and what was built
+clean: ## Stop the embedded services and delete their data, the caches and what was built
 	if [ -x $(BIN)/deftunes ]; then $(BIN)/deftunes down; fi
 	rm -rf .deftunes .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	rm -rf dbt_modeling/target dbt_modeling/logs

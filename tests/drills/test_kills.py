@@ -155,7 +155,7 @@ def test_after_a_kill_of_each_server_the_end_is_the_same(story: Story) -> None:
 
 
 def _kill(rig: Rig, part: Service) -> None:
-    pids = {status.part: status.pid for status in embedded.parts(rig.settings)}
+    pids = {status.service: status.pid for status in embedded.service_statuses(rig.settings)}
     pid = pids[part]
     assert pid
     os.kill(pid, signal.SIGKILL)

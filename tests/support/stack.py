@@ -1,4 +1,4 @@
-"""The embedded stack for tests: the product's own parts in a home of their own, emptied between tests."""
+"""The embedded stack for tests: the product's own services in a home of their own, emptied between tests."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ class Stack:
 
     def fresh(self, **overrides: object) -> Settings:
         """Settings over an empty lake, no silver table and two empty databases."""
-        self.settings = embedded.resolve(Settings(home=self.home), NEEDS)  # a drill may have killed a part
+        self.settings = embedded.resolve(Settings(home=self.home), NEEDS)  # a drill may have killed a service
         self._empty_lake()
         self._drop_tables()
         self._empty_databases()
@@ -46,7 +46,7 @@ class Stack:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Stop the parts and forget what they kept."""
+        """Stop the services and delete their data."""
         embedded.down(self.settings)
         shutil.rmtree(self.home)
 

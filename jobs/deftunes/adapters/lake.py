@@ -89,7 +89,7 @@ class Lake:
 
 
 def open_lake(settings: "Settings") -> Lake:
-    """The lake that the settings name (embedded parts must be resolved by then)."""
+    """The lake that the settings name (embedded services must be resolved by then)."""
     assert settings.lake is not None
     bucket, _, prefix = settings.lake.removeprefix("s3://").partition("/")
     keys = {}

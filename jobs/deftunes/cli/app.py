@@ -10,8 +10,8 @@ from deftunes.core.errors import DeftunesError
 
 _HELP = """DeFtunes data platform: sources to BI views, every day, exactly once.
 
-Start with [bold]deftunes demo[/]. Without settings everything runs on embedded parts, kept in DEFTUNES_HOME;
-[bold]deftunes env[/] lists the settings that point it at your own PostgreSQL, API, S3 and warehouse.
+Start with [bold]deftunes demo[/]. Without settings everything runs on embedded services, which keep their data in
+DEFTUNES_HOME; [bold]deftunes env[/] lists the settings that point it at your own PostgreSQL, API, S3 and warehouse.
 
 Exit codes: 0 done, 1 failed, 2 bad usage, 3 refused (a person decides), 75 try again later.
 """

@@ -176,7 +176,7 @@ def add_doctor(app: typer.Typer) -> None:
         ] = False,
         as_json: Json = False,
     ) -> None:
-        """Check every part this platform stands on; each failure comes with what to do about it."""
+        """Check everything that the platform depends on; each failure comes with what to do about it."""
         from deftunes.core.settings import read_settings
         from deftunes.operations.doctor import diagnose, diagnose_aws
 

@@ -27,7 +27,7 @@ def add_demo(app: typer.Typer) -> None:
         ] = None,
         days: Annotated[int, typer.Option(min=1, help="Days to run, from 2020-01-01.")] = 3,
     ) -> None:
-        """Run the whole platform once on embedded parts and show the BI views: no Docker, no Java, no AWS account."""
+        """Run the whole platform once on embedded services, show the BI views: no Docker, no Java, no AWS account."""
         from deftunes.cli.inspect import print_table
         from deftunes.core.services import Service
         from deftunes.operations.demo import demo_days, load_catalogue, show_views
@@ -50,18 +50,18 @@ def add_up_and_down(app: typer.Typer) -> None:
 
     @app.command(rich_help_panel=_LOCAL)
     def up(as_json: Json = False) -> None:
-        """Start the embedded parts; any verb starts those it needs by itself."""
+        """Start the embedded services; any verb starts those it needs by itself."""
         from deftunes import embedded
         from deftunes.core.settings import read_settings
 
         settings = read_settings()
         embedded.up(settings)
-        for part in embedded.parts(settings):
-            _tell(part, as_json=as_json)
+        for status in embedded.service_statuses(settings):
+            _report(status, as_json=as_json)
 
     @app.command(rich_help_panel=_LOCAL)
     def down(as_json: Json = False) -> None:
-        """Stop the embedded parts; what they hold is kept in DEFTUNES_HOME."""
+        """Stop the embedded services; their data stays in DEFTUNES_HOME."""
         from deftunes import embedded
         from deftunes.core.settings import read_settings
 
@@ -72,11 +72,14 @@ def add_up_and_down(app: typer.Typer) -> None:
             say(f"stopped: {', '.join(stopped) or 'nothing was running'}")
 
 
-def _tell(part: "ServiceStatus", *, as_json: bool) -> None:
+def _report(status: "ServiceStatus", *, as_json: bool) -> None:
     if as_json:
-        emit({"part": part.part, "up": part.is_up, "address": part.address, "pid": part.pid, "log": str(part.log)})
+        emit({
+            "part": status.service, "up": status.is_up, "address": status.address, "pid": status.pid,
+            "log": str(status.log),
+        })  # fmt: skip
     else:
-        say(f"{part.part:<10} {'up' if part.is_up else 'down':<5} {part.address or ''}")
+        say(f"{status.service:<10} {'up' if status.is_up else 'down':<5} {status.address or ''}")
 
 
 def _where_to_look(api_url: str) -> str:
@@ -87,5 +90,5 @@ Where to look next
   deftunes quarantine list         rejected records and why
   deftunes run all --start 2020-01-04 --end 2020-01-05
   {api_url}/docs    the simulated Purchase API
-  deftunes down                    stop the parts (their state is kept)
+  deftunes down                    stop the services (their state is kept)
 """

@@ -1,6 +1,6 @@
 """Every setting of the resources, each with its default; the only reader of the environment.
 
-A part whose address is unset is embedded: `deftunes.embedded` starts it and fills the address in.
+A service whose address is unset is embedded: `deftunes.embedded` starts it and fills the address in.
 """
 
 import os
@@ -137,7 +137,7 @@ def export_aws(settings: Settings) -> None:
     # A profile or a session of a real account would win over the keys above, or be sent along with them.
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
-    # Nor may a proxy be asked for the embedded parts; each library reads one of the two spellings.
+    # Nor may a proxy be asked for the embedded services; each library reads one of the two spellings.
     before = f"{os.environ.get('NO_PROXY', '')},{os.environ.get('no_proxy', '')}"
     direct = {"127.0.0.1", "localhost", *filter(None, before.split(","))}
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(direct))

@@ -13,14 +13,14 @@ _SEED = "1"
 
 
 class Api:
-    """The part `api`."""
+    """The service `api`."""
 
-    part: ClassVar[Service] = Service.API
+    service: ClassVar[Service] = Service.API
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def prepare(self, home: Home) -> dict[str, str]:
         """Create its state folder, which holds its clock."""
-        home.data(self.part).mkdir(mode=0o700, exist_ok=True)
+        home.data(self.service).mkdir(mode=0o700, exist_ok=True)
         return {}
 
     def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
@@ -30,7 +30,7 @@ class Api:
         write_atomically(dsn, settings.songs_dsn.get_secret_value())
         return [
             sys.executable, "-P", "-m", "purchase_api", "serve", "--port", str(port), "--seed", _SEED,
-            "--catalog-dsn-file", str(dsn), "--state-dir", str(home.data(self.part)),
+            "--catalog-dsn-file", str(dsn), "--state-dir", str(home.data(self.service)),
             # Its clock moves on to whatever day is requested, so every interval has sales.
             "--clock", "follows",
         ]  # fmt: skip

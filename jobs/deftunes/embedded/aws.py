@@ -19,14 +19,14 @@ KEY = "test"
 
 
 class Aws:
-    """The part `aws`."""
+    """The service `aws`."""
 
-    part: ClassVar[Service] = Service.AWS
+    service: ClassVar[Service] = Service.AWS
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def prepare(self, home: Home) -> dict[str, str]:
         """Create its data folder."""
-        home.data(self.part).mkdir(mode=0o700, exist_ok=True)
+        home.data(self.service).mkdir(mode=0o700, exist_ok=True)
         return {}
 
     def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
@@ -35,7 +35,7 @@ class Aws:
 
     def environment(self, home: Home) -> dict[str, str]:
         """MiniStack's settings: persist everything, open no other port, use no Docker engine of this machine."""
-        data = home.data(self.part)
+        data = home.data(self.service)
         return {
             "S3_PERSIST": "1",
             "S3_DATA_DIR": str(_objects(home)),

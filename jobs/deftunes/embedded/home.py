@@ -1,7 +1,7 @@
-"""DEFTUNES_HOME: data, logs and process records of the embedded parts.
+"""DEFTUNES_HOME: data, logs and process records of the embedded services.
 
-<part>/       data            log/<part>.log    output
-run/<part>    record          lock              held while parts are started or stopped
+<service>/       data            log/<service>.log    output
+run/<service>    record          lock              held while services are started or stopped
 """
 
 import json
@@ -19,7 +19,7 @@ _LOCK_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The state of a part: its last process, its port, and whether it has been initialized."""
+    """The state of a service: its last process, its port, and whether it has been initialized."""
 
     process: Process
     port: int
@@ -36,51 +36,51 @@ class Home:
     """
 
     def __init__(self, path: Path) -> None:
-        # Absolute: the parts outlive the command, and the next command may run in another directory.
+        # Absolute: the services outlive the command, and the next command may run in another directory.
         self.path = path.expanduser().absolute()
         try:
             for folder in (self.path, self.path / "run", self.path / "log"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DeftunesError(
-                f"expected a folder to keep the embedded parts in, got {error.strerror} for {error.filename}. "
+                f"expected a folder to keep the embedded services in, got {error.strerror} for {error.filename}. "
                 "Set DEFTUNES_HOME to a folder that can be written"
             ) from error
 
-    def data(self, part: str) -> Path:
-        """The data folder of a part."""
-        return self.path / part
+    def data(self, service: str) -> Path:
+        """The data folder of a service."""
+        return self.path / service
 
-    def log(self, part: str) -> Path:
-        """The log file of a part."""
-        return self.path / "log" / f"{part}.log"
+    def log(self, service: str) -> Path:
+        """The log file of a service."""
+        return self.path / "log" / f"{service}.log"
 
     def secret(self, name: str) -> Path:
         """The path of a file that only this user can read."""
         return self.path / "run" / f"{name}.secret"
 
-    def record(self, part: str) -> Record | None:
-        """The last record of a part, running or not; None before its first start."""
+    def record(self, service: str) -> Record | None:
+        """The last record of a service, running or not; None before its first start."""
         try:
-            value = json.loads(self._record_path(part).read_bytes())
+            value = json.loads(self._record_path(service).read_bytes())
             return Record(**{**value, "process": Process(**value["process"])})
         except (FileNotFoundError, ValueError, TypeError, KeyError):
-            # An unreadable record counts as none: the part is started again on its data.
+            # An unreadable record counts as none: the service is started again on its data.
             return None
 
-    def write_record(self, part: str, record: Record) -> None:
-        """Replace the record of a part."""
-        write_atomically(self._record_path(part), json.dumps(asdict(record)))
+    def write_record(self, service: str, record: Record) -> None:
+        """Replace the record of a service."""
+        write_atomically(self._record_path(service), json.dumps(asdict(record)))
 
-    def mark_initialized(self, part: str, record: Record) -> Record:
-        """Record that the part is initialized, not only running."""
+    def mark_initialized(self, service: str, record: Record) -> Record:
+        """Record that the service is initialized, not only running."""
         done = replace(record, is_initialized=True)
-        self.write_record(part, done)
+        self.write_record(service, done)
         return done
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock this home, so that concurrent commands start each part once.
+        """Lock this home, so that concurrent commands start each service once.
 
         Raises:
             RetriableError: another command held the lock for too long.
@@ -88,22 +88,22 @@ class Home:
         """
         from filelock import FileLock, Timeout
 
-        # Only flock will do: the system releases it when this process dies. The parts do not inherit it.
+        # Only flock will do: the system releases it when this process dies. The services do not inherit it.
         lock = FileLock(self.path / "lock", timeout=_LOCK_SECONDS, fallback_to_soft=False)
         try:
             lock.acquire()
         except Timeout:
             raise RetriableError(
                 f"expected to lock {lock.lock_file} within {_LOCK_SECONDS:.0f} s, got none: another command starts or "
-                "stops the embedded parts. Run the command again when it has ended"
+                "stops the embedded services. Run the command again when it has ended"
             ) from None
         try:
             yield
         finally:
             lock.release()
 
-    def _record_path(self, part: str) -> Path:
-        return self.path / "run" / part
+    def _record_path(self, service: str) -> Path:
+        return self.path / "run" / service
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -49,15 +49,15 @@ _CAPABILITIES = ("", "dac_read_search", "dac_override")
 
 
 class Postgres:
-    """The part `postgres`."""
+    """The service `postgres`."""
 
-    part: ClassVar[Service] = Service.POSTGRES
+    service: ClassVar[Service] = Service.POSTGRES
     # A fast shutdown: roll back, disconnect, checkpoint. SIGTERM would wait for clients.
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
 
     def prepare(self, home: Home) -> dict[str, str]:
         """Create the database cluster, atomically, and choose a folder for the socket."""
-        data, user = home.data(self.part), _unprivileged(home)
+        data, user = home.data(self.service), _unprivileged(home)
         if not data.exists():
             self._create_cluster(home, data, user)
         _remove_stale_pid_file(data)
@@ -67,7 +67,7 @@ class Postgres:
         """The server itself, in the foreground."""
         options = {**_OPTIONS, "unix_socket_directories": facts["socket"], "port": str(port)}
         arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        return [*facts["user"].split(), str(_program("postgres")), "-D", str(home.data(self.part)), *arguments]
+        return [*facts["user"].split(), str(_program("postgres")), "-D", str(home.data(self.service)), *arguments]
 
     def environment(self, home: Home) -> dict[str, str]:
         """No variables of its own."""
@@ -107,7 +107,8 @@ class Postgres:
         result = _run("psql", *_at(record, database), "-XAtc", statement)
         if result.returncode != 0:
             raise DeftunesError(
-                f"expected the embedded postgres to {statement}, got {result.stderr.strip()}. See {home.log(self.part)}"
+                f"expected the embedded postgres to {statement}, got {result.stderr.strip()}. "
+                f"See {home.log(self.service)}"
             )
         return result.stdout
 
@@ -125,7 +126,7 @@ class Postgres:
             )
 
     def _create_cluster(self, home: Home, data: Path, user: "_User") -> None:
-        password = home.secret(self.part)
+        password = home.secret(self.service)
         write_atomically(password, secrets.token_urlsafe(24))
         staging = data.with_name(f"{data.name}.making")
         shutil.rmtree(staging, ignore_errors=True)
@@ -145,7 +146,7 @@ class Postgres:
         staging.rename(data)
 
     def _socket_folder(self, home: Home, user: "_User") -> Path:
-        record = home.record(self.part)
+        record = home.record(self.service)
         previous = Path(record.facts["socket"]) if record and "socket" in record.facts else None
         if previous and previous.is_dir() and previous.stat().st_uid == user.uid:
             return previous

@@ -1,4 +1,4 @@
-"""The interface between the supervisor and each kind of embedded part."""
+"""The interface between the supervisor and each kind of embedded service."""
 
 from signal import Signals
 from typing import ClassVar, Protocol
@@ -9,9 +9,9 @@ from deftunes.embedded.home import Home, Record
 
 
 class Server(Protocol):
-    """One kind of part: its command, its health check, its initialization and its settings."""
+    """One kind of service: its command, its health check, its initialization and its settings."""
 
-    part: ClassVar[Service]
+    service: ClassVar[Service]
     stop_signal: ClassVar[Signals]
 
     def prepare(self, home: Home) -> dict[str, str]:
@@ -35,7 +35,7 @@ class Server(Protocol):
         ...
 
     def update_settings(self, home: Home, record: Record, settings: Settings) -> dict[str, object]:
-        """Values for the settings that this part provides and that are unset."""
+        """Values for the settings that this service provides and that are unset."""
         ...
 
     def address(self, record: Record) -> str:

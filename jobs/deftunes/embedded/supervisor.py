@@ -1,7 +1,7 @@
-"""Start, find and stop the embedded parts.
+"""Start, find and stop the embedded services.
 
-A command that needs a part checks whether its recorded process runs and is healthy. If all are, it takes no lock.
-Otherwise it locks the home, so that concurrent commands start each part once, and starts what is missing on its
+A command that needs a service checks whether its recorded process runs and is healthy. If all are, it takes no lock.
+Otherwise it locks the home, so that concurrent commands start each service once, and starts what is missing on its
 previous data and, if that is free, its previous port.
 """
 
@@ -39,9 +39,9 @@ class _Health(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """The status of a part. `address` contains no secret; it and `pid` are None if the part is down."""
+    """The status of a service. `address` contains no secret; it and `pid` are None if the service is down."""
 
-    part: Service
+    service: Service
     is_up: bool
     address: str | None
     pid: int | None
@@ -49,11 +49,11 @@ class ServiceStatus:
 
 
 def resolve(settings: Settings, needs: Iterable[Service]) -> Settings:
-    """The settings completed with the addresses of the needed parts; starts those that are unset and not running.
+    """The settings completed with the addresses of the needed services; starts those that are unset and not running.
 
     Raises:
-        DeftunesError: a part does not start; the message names its log.
-        RetriableError: another command is starting or stopping parts and takes too long.
+        DeftunesError: a service does not start; the message names its log.
+        RetriableError: another command is starting or stopping services and takes too long.
 
     """
     if not settings.embedded:
@@ -69,37 +69,39 @@ def resolve(settings: Settings, needs: Iterable[Service]) -> Settings:
     else:
         for server, record in records:
             settings = _updated(settings, server, home, record)
-    if any(server.part is Service.AWS for server in servers):
+    if any(server.service is Service.AWS for server in servers):
         export_aws(settings)
     return settings
 
 
 def up(settings: Settings) -> Settings:
-    """Start all parts whose addresses are unset."""
+    """Start all services whose addresses are unset."""
     return resolve(settings, Service)
 
 
 def down(settings: Settings) -> tuple[Service, ...]:
-    """Stop all running parts, by SIGKILL if a clean stop takes too long; returns them."""
+    """Stop all running services, by SIGKILL if a clean stop takes too long; returns them."""
     if not settings.home.exists():
         return ()
     home = Home(settings.home)
     stopped = []
     with home.lock():
         for server in reversed(_SERVERS):
-            record = home.record(server.part)
+            record = home.record(server.service)
             if record and record.process.is_alive():
                 record.process.stop(server.stop_signal, _STOP_SECONDS)
-                stopped.append(server.part)
+                stopped.append(server.service)
             if record:
                 server.cleanup(record)
     return tuple(stopped)
 
 
-def parts(settings: Settings) -> tuple[ServiceStatus, ...]:
-    """The status of each part, running or not."""
+def service_statuses(settings: Settings) -> tuple[ServiceStatus, ...]:
+    """The status of each service, running or not."""
     if not settings.home.exists():
-        return tuple(ServiceStatus(part, False, None, None, settings.home / "log" / f"{part}.log") for part in Service)
+        return tuple(
+            ServiceStatus(service, False, None, None, settings.home / "log" / f"{service}.log") for service in Service
+        )
     home = Home(settings.home)
     return tuple(_status(home, server) for server in _SERVERS)
 
@@ -110,16 +112,16 @@ def _embedded(settings: Settings, needs: frozenset[Service]) -> tuple[Server, ..
         Service.POSTGRES: settings.songs_dsn is None or settings.warehouse_dsn is None,
         Service.API: settings.api_url is None,
     }
-    wanted = {part for part in needs if unset[part]}
+    wanted = {service for service in needs if unset[service]}
     if Service.API in wanted and settings.songs_dsn is None:
         wanted.add(Service.POSTGRES)  # it sells the songs of the catalogue
-    return tuple(server for server in _SERVERS if server.part in wanted)
+    return tuple(server for server in _SERVERS if server.service in wanted)
 
 
 def _healthy(home: Home, servers: Iterable[Server]) -> list[tuple[Server, Record]] | None:
     healthy = []
     for server in servers:
-        record = home.record(server.part)
+        record = home.record(server.service)
         if not (record and record.is_initialized and record.process.is_alive() and server.is_healthy(record)):
             return None
         healthy.append((server, record))
@@ -130,7 +132,7 @@ def _start(home: Home, servers: Iterable[Server], settings: Settings) -> Setting
     # Launch all before waiting for any, except for the API, which needs PostgreSQL's address.
     launched: list[tuple[Server, Record]] = []
     for server in servers:
-        if server.part is Service.API:
+        if server.service is Service.API:
             settings = _await_initialized(home, launched, settings)
             launched.clear()
         launched.append((server, _launch(home, server, settings)))
@@ -142,13 +144,13 @@ def _await_initialized(home: Home, launched: Iterable[tuple[Server, Record]], se
         record = _await_healthy(home, server, first, settings)
         if not record.is_initialized:
             server.initialize(home, record, settings)
-            record = home.mark_initialized(server.part, record)
+            record = home.mark_initialized(server.service, record)
         settings = _updated(settings, server, home, record)
     return settings
 
 
 def _launch(home: Home, server: Server, settings: Settings) -> Record:
-    previous = home.record(server.part)
+    previous = home.record(server.service)
     if previous:
         # It may be in recovery, or the command that started it was killed before it was healthy.
         health = _wait(server, previous, _RECOVERY_SECONDS)
@@ -160,12 +162,12 @@ def _launch(home: Home, server: Server, settings: Settings) -> Record:
     port = free_port(previous.port if previous else None)
     process = start(
         server.command(home, port, facts, settings),
-        log=home.log(server.part),
+        log=home.log(server.service),
         cwd=home.path,
         environment=environment(server.environment(home)),
     )
     record = Record(process, port, is_initialized=False, facts=facts)
-    home.write_record(server.part, record)
+    home.write_record(server.service, record)
     return record
 
 
@@ -181,10 +183,10 @@ def _await_healthy(home: Home, server: Server, record: Record, settings: Setting
     if health is _Health.HEALTHY:
         return record
     record.process.stop(server.stop_signal, _STOP_SECONDS)
-    log = home.log(server.part)
+    log = home.log(server.service)
     what = "it ended" if health is _Health.EXITED else f"it did not answer within {_START_SECONDS:.0f} s"
     raise DeftunesError(
-        f"expected the embedded {server.part} to start on port {record.port}, but {what}. Its log is {log}, "
+        f"expected the embedded {server.service} to start on port {record.port}, but {what}. Its log is {log}, "
         f"which ends:\n{_tail(log)}\nRun `deftunes doctor`, or set the address of a server of your own"
     )
 
@@ -205,11 +207,11 @@ def _updated(settings: Settings, server: Server, home: Home, record: Record) -> 
 
 
 def _status(home: Home, server: Server) -> ServiceStatus:
-    record = home.record(server.part)
+    record = home.record(server.service)
     is_up = record is not None and record.process.is_alive() and server.is_healthy(record)
     if record is None or not is_up:
-        return ServiceStatus(server.part, False, None, None, home.log(server.part))
-    return ServiceStatus(server.part, True, server.address(record), record.process.pid, home.log(server.part))
+        return ServiceStatus(server.service, False, None, None, home.log(server.service))
+    return ServiceStatus(server.service, True, server.address(record), record.process.pid, home.log(server.service))
 
 
 def _tail(log: Path) -> str:

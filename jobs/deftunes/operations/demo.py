@@ -1,4 +1,4 @@
-"""The demo: a song catalogue, and the production pipeline on embedded parts, day by day."""
+"""The demo: a song catalogue, and the production pipeline on embedded services, day by day."""
 
 import json
 import subprocess

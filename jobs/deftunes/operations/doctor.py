@@ -1,4 +1,4 @@
-"""The doctor's checks: each part this platform stands on, what was found, and what to do where it failed."""
+"""The doctor's checks: each part that the platform depends on, what was found, and what to do where it failed."""
 
 import os
 import shutil
@@ -52,8 +52,10 @@ def diagnose(settings: "Settings") -> Iterator[Check]:
         "java and jars", lambda: _java(settings), "make setup fetches them; JAVA_HOME may name a Java 17 of your own"
     )
     yield _check("disk", lambda: _disk(settings), "free at least 2 GiB, or set DEFTUNES_HOME to a larger disk")
-    for part in Service:
-        yield _check(f"part {part}", partial(_part, settings, part), "deftunes down, then deftunes up; see its log")
+    for service in Service:
+        yield _check(
+            f"part {service}", partial(_service, settings, service), "deftunes down, then deftunes up; see its log"
+        )
     resources = Resources(resolve(settings, Service))
     try:
         yield _check("lake", lambda: _lake(resources), "check DEFTUNES_LAKE and its credentials")
@@ -122,13 +124,13 @@ def _disk(settings: "Settings") -> str:
     return f"{free / 1024**3:.0f} GiB free in {settings.home}"
 
 
-def _part(settings: "Settings", part: Service) -> str:
-    from deftunes.embedded import parts
+def _service(settings: "Settings", service: Service) -> str:
+    from deftunes.embedded import service_statuses
 
-    resolved = resolve(settings, {part})
+    resolved = resolve(settings, {service})
     if resolved == settings:
         return "not embedded: its address is set"
-    return next(status.address or "up" for status in parts(settings) if status.part is part)
+    return next(status.address or "up" for status in service_statuses(settings) if status.service is service)
 
 
 def _lake(resources: "Resources") -> str:

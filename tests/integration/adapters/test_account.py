@@ -25,7 +25,7 @@ FAMILY = PLATFORM["tasks"]["extract_songs"]["family"]
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
-    """Clients of a local AWS with more services than the embedded part has."""
+    """Clients of a local AWS with more services than the embedded one has."""
     folder, port = tmp_path_factory.mktemp("aws"), free_port(None)
     environment = {
         **os.environ, "SERVICES": "ecr,ecs,glue,mwaa,s3,secretsmanager,sns,sts", "STATE_DIR": str(folder),

@@ -31,7 +31,7 @@ ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=20)
 
 
 class LocalAws:
-    """The part `aws` in a home of its own, with clients that try once."""
+    """The service `aws` in a home of its own, with clients that try once."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -40,7 +40,7 @@ class LocalAws:
     def start(self) -> None:
         settings = embedded.resolve(Settings(home=self.home), {Service.AWS})
         self.endpoint = settings.aws_endpoint_url
-        self.pid = next(part.pid for part in embedded.parts(settings) if part.part is Service.AWS)
+        self.pid = next(status.pid for status in embedded.service_statuses(settings) if status.service is Service.AWS)
 
     def client(self, service: str) -> Any:
         return boto3.client(service, endpoint_url=self.endpoint, config=ONCE)  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""The embedded parts as commands meet them: started once, found again, back after every kind of death."""
+"""The embedded services as commands meet them: started once, found again, back after every kind of death."""
 
 import json
 import os
@@ -47,12 +47,12 @@ def home() -> Iterator[Path]:
         embedded.down(Settings(home=path))
 
 
-def status(home: Path, part: Service) -> ServiceStatus:
-    return next(found for found in embedded.parts(Settings(home=home)) if found.part is part)
+def status(home: Path, service: Service) -> ServiceStatus:
+    return next(found for found in embedded.service_statuses(Settings(home=home)) if found.service is service)
 
 
 def pids(home: Path) -> dict[Service, int | None]:
-    return {found.part: found.pid for found in embedded.parts(Settings(home=home))}
+    return {found.service: found.pid for found in embedded.service_statuses(Settings(home=home))}
 
 
 def sql(settings: Settings, statement: str) -> list[tuple[object, ...]]:
@@ -78,7 +78,7 @@ def test_a_second_command_finds_what_the_first_one_started(home: Path) -> None:
     second = embedded.resolve(Settings(home=home), NEEDS)
     took = time.monotonic() - began
     assert pids(home) == before
-    assert all(before[part] for part in NEEDS)
+    assert all(before[service] for service in NEEDS)
     assert first == second
     assert took < 0.5  # measured: 0.01 s; it must not become a start
 
@@ -91,21 +91,21 @@ def test_addresses_that_are_set_start_nothing(home: Path) -> None:
 
 def test_commands_at_once_start_each_part_once_and_let_go_of_their_output(home: Path) -> None:
     commands = [command(home) for _ in range(4)]
-    # `communicate` ends when nobody holds the pipe any more: a part that had inherited it would hang this here.
+    # `communicate` ends when nobody holds the pipe any more: a service that had inherited it would hang this here.
     answers = [process.communicate(timeout=60) for process in commands]
     assert [process.returncode for process in commands] == [0] * 4, answers
     assert len({out for out, _ in answers}) == 1
-    for part, program in ((Service.AWS, "deftunes.embedded.aws_server"), (Service.POSTGRES, "postgres\0-D")):
+    for service, program in ((Service.AWS, "deftunes.embedded.aws_server"), (Service.POSTGRES, "postgres\0-D")):
         running = [
             path.parent.name
             for path in Path("/proc").glob("[0-9]*/cmdline")
             if program in _read(path) and str(home) in _read(path.with_name("environ")) + _read(path)
         ]
-        assert running == [str(status(home, part).pid)]
+        assert running == [str(status(home, service).pid)]
 
 
-@pytest.mark.parametrize("part", sorted(NEEDS))
-def test_a_killed_part_comes_back_with_what_it_had_acknowledged(home: Path, part: Service) -> None:
+@pytest.mark.parametrize("service", sorted(NEEDS))
+def test_a_killed_part_comes_back_with_what_it_had_acknowledged(home: Path, service: Service) -> None:
     settings = embedded.resolve(Settings(home=home), NEEDS)
     with closing(boto3.client("s3")) as s3, closing(boto3.client("secretsmanager")) as secrets:
         s3.create_bucket(Bucket="empty-bucket")
@@ -113,12 +113,12 @@ def test_a_killed_part_comes_back_with_what_it_had_acknowledged(home: Path, part
         secrets.create_secret(Name="token", SecretString="kept")
     sql(settings, "create table kept as select 1 as one")
 
-    killed = status(home, part).pid
+    killed = status(home, service).pid
     assert killed
     os.kill(killed, signal.SIGKILL)
     again = embedded.resolve(Settings(home=home), NEEDS)
 
-    assert status(home, part).pid not in {None, killed}
+    assert status(home, service).pid not in {None, killed}
     assert again == settings  # the same ports
     assert sql(again, "select one from kept") == [(1,)]
     with closing(boto3.client("s3")) as s3, closing(boto3.client("secretsmanager")) as secrets:
@@ -141,19 +141,19 @@ def test_a_part_stopped_in_its_work_recovers(home: Path) -> None:
     assert sql(again, "select count(*) from kept") == [(100000,)]
 
 
-@pytest.mark.parametrize("part", sorted(NEEDS))
-def test_a_port_taken_meanwhile_is_given_up_for_another(home: Path, part: Service) -> None:
-    embedded.resolve(Settings(home=home), {part})
-    before = status(home, part).address
+@pytest.mark.parametrize("service", sorted(NEEDS))
+def test_a_port_taken_meanwhile_is_given_up_for_another(home: Path, service: Service) -> None:
+    embedded.resolve(Settings(home=home), {service})
+    before = status(home, service).address
     embedded.down(Settings(home=home))
     assert before
     taken = int(before.partition("127.0.0.1:")[2].partition("/")[0])
     with closing(socket.create_server(("127.0.0.1", taken))):
-        embedded.resolve(Settings(home=home), {part})
-        after = status(home, part).address
+        embedded.resolve(Settings(home=home), {service})
+        after = status(home, service).address
         assert after != before
-    embedded.resolve(Settings(home=home), {part})
-    assert status(home, part).address == after
+    embedded.resolve(Settings(home=home), {service})
+    assert status(home, service).address == after
 
 
 def test_any_folder_can_be_home(home: Path) -> None:
@@ -199,7 +199,7 @@ def test_down_stops_cleanly_and_leaves_no_process(home: Path) -> None:
     with closing(psycopg2.connect(dsn.get_secret_value())):  # a client that stays must not hold it up
         before = pids(home)
         assert set(embedded.down(Settings(home=home))) == NEEDS
-    assert [found.is_up for found in embedded.parts(Settings(home=home))] == [False] * 3
+    assert [found.is_up for found in embedded.service_statuses(Settings(home=home))] == [False] * 3
     for pid in filter(None, before.values()):
         assert not Path(f"/proc/{pid}").exists() or "Z" in _read(Path(f"/proc/{pid}/stat"))
     assert "database system is shut down" in status(home, Service.POSTGRES).log.read_text()
@@ -213,14 +213,14 @@ def test_a_stranger_with_a_part_s_pid_is_neither_taken_for_it_nor_killed(home: P
     embedded.down(Settings(home=home))
     stranger = subprocess.Popen(["sleep", "60"])
     try:
-        for part in NEEDS:
-            path = home / "run" / part
+        for service in NEEDS:
+            path = home / "run" / service
             record = json.loads(path.read_text())
             record["process"]["pid"] = stranger.pid
             path.write_text(json.dumps(record))
         lock = home / "postgres" / "postmaster.pid"
         lock.write_text(f"{stranger.pid}\n{home / 'postgres'}\n")
-        assert [found.is_up for found in embedded.parts(Settings(home=home))] == [False] * 3
+        assert [found.is_up for found in embedded.service_statuses(Settings(home=home))] == [False] * 3
         assert embedded.down(Settings(home=home)) == ()
         embedded.resolve(Settings(home=home), NEEDS)
         assert stranger.poll() is None
@@ -266,7 +266,7 @@ def test_no_secret_is_in_arguments_logs_or_open_files(home: Path) -> None:
     password = (home / "run" / "postgres.secret").read_text()
     assert len(password) > 20
     assert (home / "run" / "postgres.secret").stat().st_mode & 0o077 == 0
-    seen = [*(home / "log").iterdir(), *(Path(f"/proc/{status(home, part).pid}/cmdline") for part in NEEDS)]
+    seen = [*(home / "log").iterdir(), *(Path(f"/proc/{status(home, service).pid}/cmdline") for service in NEEDS)]
     assert all(password not in _read(path) for path in seen)
     port = (status(home, Service.POSTGRES).address or "").partition("127.0.0.1:")[2].partition("/")[0]
     dsn = {"host": "127.0.0.1", "port": port, "user": "deftunes", "dbname": "deftunes_warehouse"}
@@ -278,8 +278,8 @@ def test_no_secret_is_in_arguments_logs_or_open_files(home: Path) -> None:
 def test_only_the_loopback_interface_is_listened_on(home: Path) -> None:
     embedded.resolve(Settings(home=home), NEEDS)
     inodes = set()
-    for part in NEEDS:
-        for link in Path(f"/proc/{status(home, part).pid}/fd").iterdir():
+    for service in NEEDS:
+        for link in Path(f"/proc/{status(home, service).pid}/fd").iterdir():
             with suppress(OSError):
                 inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
     rows = [line.split() for name in ("tcp", "tcp6") for line in _read(Path(f"/proc/net/{name}")).splitlines()[1:]]
