@@ -1,61 +1,48 @@
 """The Purchase API over HTTP: each answer whole and checked, or an error.
 
-    GET, again while it fails within the budget  ->  elements cut out of the array  ->  the caller's sink
+    GET, again while it fails within the budget  ->  unnamed temporary file  ->  records  ->  the caller's `receive`
 
-A sink takes records while they arrive, so that work on them and the download overlap. What it took counts only when
-the answer is returned, after every page has arrived complete and valid; if a try breaks off, the sink is closed and a
-new one takes its place. So nothing that broke off can be taken for data. What is not worth another try (a refusal, a
-complete answer that is no array of records) fails at once.
+`receive` gets the records of a page after the page has arrived complete and valid, each once: a page that breaks off
+is asked for again before anybody sees it. What was received counts only when the response is returned, after the last
+page. What is not worth another try (a refusal, a complete answer that is no array of records) fails at once.
 """
 
-import contextlib
-import random
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from email.utils import parsedate_to_datetime
+from datetime import date, datetime
 from types import TracebackType
-from typing import IO, Generic, Protocol, Self, TypeVar
+from typing import IO, Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
 from requests.auth import AuthBase
 
-from deftunes.adapters.jsonarray import BLOCK, MalformedError, NotRecordsError, Splitter
+from deftunes.adapters.http_headers import has_framing, next_link, retry_after, sent_at
+from deftunes.adapters.http_retry import TransientError, retrying
+from deftunes.adapters.jsonarray import JsonArray, MalformedError, NotRecordsError
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
-_FIRST_WAIT = 0.5
-_LONGEST_WAIT = 8.0
+_CHUNK = 1 << 20
 _REDIRECTS = 5
-_TOO_MANY_REQUESTS = 429
+# Refusals that pass by themselves, as the server's own errors (5xx) do.
+_TRANSIENT_STATUSES = frozenset({requests.codes.too_many_requests})
+_UNAUTHORIZED_STATUSES = frozenset({requests.codes.unauthorized, requests.codes.forbidden})
 _HTTP, _HTTPS = 80, 443
 
-
-class Sink(Protocol):
-    """Where records go while they arrive."""
-
-    def add(self, lines: bytes) -> None:
-        """Take whole records, each as sent, on a line that a line feed ends."""
-
-    def close(self) -> None:
-        """Give back what it holds open; called once, whether its records count or not."""
+Receive = Callable[[list[bytes]], None]  # takes records, each as sent, on one line
 
 
-S = TypeVar("S", bound=Sink)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[S]):
-    """One answer of the API, all its pages.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiResponse:
+    """What is known of one complete answer, all its pages.
 
     `extracted_at` is the API's own clock (ours where it sends none), `requests` what was asked, `bytes` what came,
     `tries` the number of HTTP requests that it took.
     """
 
-    sink: S
     extracted_at: datetime
     requests: tuple[str, ...]
     rows: int
@@ -63,59 +50,11 @@ class Answer(Generic[S]):
     tries: int
 
 
-class _Download(Generic[S]):
-    """The pages so far, and what it takes to begin one of them again."""
-
-    def __init__(self, make_sink: Callable[[], S]) -> None:
-        self._make_sink = make_sink
-        self.sink = make_sink()
-        # Rows of customers: the file has no name, so it is gone with this process however that ends.
-        self._spool: IO[bytes] = tempfile.TemporaryFile(buffering=BLOCK)  # noqa: SIM115 - closed by close()
-        self._kept = 0
-        self.pages: list[_Page] = []
-        self.tries = 0
-
-    def add(self, lines: bytes, *, keep: bool) -> None:
-        """Hand records on; `keep` those of an answer with further pages, which may break off later."""
-        self.sink.add(lines)
-        if keep:
-            self._spool.write(lines)
-
-    def end_page(self, page: "_Page") -> None:
-        """The page is whole."""
-        self.pages.append(page)
-        self._kept = self._spool.tell()
-
-    def rewind(self) -> None:
-        """Forget the page that broke off: a new sink gets the pages before it."""
-        self.sink.close()
-        self.sink = self._make_sink()
-        self._spool.seek(self._kept)
-        self._spool.truncate()
-        self._spool.seek(0)
-        for lines in iter(lambda: self._spool.readlines(BLOCK), []):
-            self.sink.add(b"".join(lines))
-
-    def close(self) -> None:
-        """Forget the spool."""
-        self._spool.close()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
-    requested: str
     sent_at: datetime
-    rows: int
-    bytes: int
+    records: JsonArray
     next_url: str | None
-
-
-class _BrokenError(Exception):
-    """One try failed, another may not. `retry_after`: seconds the server asked for."""
-
-    def __init__(self, got: str, retry_after: float | None = None) -> None:
-        super().__init__(got)
-        self.retry_after = retry_after
 
 
 class PurchaseApi:
@@ -153,7 +92,7 @@ class PurchaseApi:
         self._clock = clock
         self._sleep = sleep
         self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._connections: list[requests.Session] = []
 
     def __enter__(self) -> Self:
         return self
@@ -163,10 +102,10 @@ class PurchaseApi:
 
     def close(self) -> None:
         """Close all connections."""
-        for session in self._sessions:
-            session.close()
+        for connection in self._connections:
+            connection.close()
 
-    def users(self, make_sink: Callable[[], S]) -> Answer[S]:
+    def users(self, receive: Receive) -> ApiResponse:
         """Every user. Without dates: with them the API filters by `user_since` and leaves earlier users out.
 
         Raises:
@@ -174,9 +113,9 @@ class PurchaseApi:
             DeftunesError: it refused, or its answer is no array of records.
 
         """
-        return self._ask("/users", {}, make_sink)
+        return self._request("/users", {}, receive)
 
-    def sessions(self, start: date, end: date, make_sink: Callable[[], S]) -> Answer[S]:
+    def sessions(self, start: date, end: date, receive: Receive) -> ApiResponse:
         """The sessions that the API gives for these two dates, whatever it means by `end_date`.
 
         Raises:
@@ -184,75 +123,71 @@ class PurchaseApi:
             DeftunesError: it refused, or its answer is no array of records.
 
         """
-        return self._ask("/sessions", {"start_date": start.isoformat(), "end_date": end.isoformat()}, make_sink)
+        return self._request("/sessions", {"start_date": start.isoformat(), "end_date": end.isoformat()}, receive)
 
-    def _ask(self, path: str, query: dict[str, str], make_sink: Callable[[], S]) -> Answer[S]:
+    def _request(self, path: str, query: dict[str, str], receive: Receive) -> ApiResponse:
         url: str | None = self._base_url + path + (f"?{urlencode(query)}" if query else "")
-        seen: set[str] = set()
-        with contextlib.closing(_Download(make_sink)) as download, contextlib.ExitStack() as on_failure:
-            on_failure.callback(lambda: download.sink.close())  # noqa: PLW0108 - the sink that is there by then
-            while url:
-                if url in seen:
-                    raise DeftunesError(f"{_shown(url)}: expected a further page, got a link back to this one")
-                seen.add(url)
-                url = self._persist(url, download)
-            on_failure.pop_all()
-        pages = download.pages
-        return Answer(
-            download.sink,
-            min(page.sent_at for page in pages),
-            tuple(page.requested for page in pages),
-            sum(page.rows for page in pages),
-            sum(page.bytes for page in pages),
-            download.tries,
+        asked: list[str] = []
+        instants: list[datetime] = []
+        rows = size = tries = 0
+        while url:
+            if url in asked:
+                raise DeftunesError(f"{redacted_url(url)}: expected a further page, got a link back to this one")
+            asked.append(url)
+            page, attempts = self._retry(url)
+            for records in page.records.lines():
+                receive(records)
+            instants.append(page.sent_at)
+            rows += len(page.records)
+            size += page.records.bytes
+            tries += attempts
+            url = page.next_url
+        return ApiResponse(
+            extracted_at=min(instants),
+            requests=tuple(map(redacted_url, asked)),
+            rows=rows,
+            bytes=size,
+            tries=tries,
         )
 
-    def _persist(self, url: str, download: _Download[S]) -> str | None:
-        """Add one page, trying until the budget is spent; return the next page's address."""
-        deadline: float | None = None
-        for failures in range(1_000_000):
-            download.tries += 1
-            try:
-                page = self._try(url, download)
-            except _BrokenError as broken:
-                now = self._clock()
-                deadline = now + self._budget if deadline is None else deadline
-                wait = _wait(failures, broken.retry_after)
-                left = deadline - now
-                # Waiting less than the server asked for would only add to its load.
-                if left <= 0 or (broken.retry_after or 0) > left:
-                    raise RetriableError(
-                        f"{_shown(url)}: expected a JSON array, got {broken} ({failures + 1} tries, "
-                        f"DEFTUNES_HTTP_BUDGET {self._budget:g} s). Nothing was changed; run the command again"
-                    ) from broken
-                download.rewind()
-                self._sleep(min(wait, left))
-            else:
-                download.end_page(page)
-                return page.next_url
-        raise AssertionError("the budget ends before the tries do")
-
-    def _try(self, url: str, download: _Download[S]) -> _Page:
+    def _retry(self, url: str) -> tuple[_Page, int]:
+        """One page, and the number of tries that it took."""
+        retry = retrying(self._budget, self._clock, self._sleep)
         try:
-            with self._get(url) as response:
-                self._check(response, url)
-                return _read(response, url, download, _next_url(response, url, self._auth))
-        except requests.exceptions.SSLError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise DeftunesError(
-                    f"{_shown(url)}: expected a certificate of a known authority for {urlsplit(url).hostname}, got one "
-                    "that does not verify. REQUESTS_CA_BUNDLE names an authority of your own"
-                ) from error
-            raise _BrokenError(_reason(error)) from error
-        except requests.RequestException as error:
-            raise _BrokenError(_reason(error)) from error
+            page = retry(self._try, url)
+        except TransientError as error:
+            raise RetriableError(
+                f"{redacted_url(url)}: expected a JSON array, got {error} ({retry.statistics['attempt_number']} tries, "
+                f"DEFTUNES_HTTP_BUDGET {self._budget:g} s). Nothing was changed; run the command again"
+            ) from error
+        return page, retry.statistics["attempt_number"]
+
+    def _try(self, url: str) -> _Page:
+        # Rows of customers: the file has no name, so it is gone with this process however that ends.
+        with tempfile.TemporaryFile() as body:
+            try:
+                with self._get(url) as response:
+                    _check_status(response, url)
+                    next_url = self._next_url(response, url)
+                    for chunk in response.iter_content(_CHUNK):
+                        body.write(chunk)
+            except requests.RequestException as error:
+                raise _translate_error(error, url) from error
+            records = _read(body, url, framed=has_framing(response))
+        return _Page(sent_at=sent_at(response), records=records, next_url=next_url)
+
+    def _next_url(self, response: requests.Response, url: str) -> str | None:
+        next_url = next_link(response)
+        if next_url and not self._auth.trusts(next_url):
+            raise DeftunesError(f"{redacted_url(url)}: expected the next page at the same host, got a link elsewhere")
+        return next_url
 
     def _get(self, url: str) -> requests.Response:
         """GET, with redirects followed by our rules: never from https to http, the token never to another host."""
-        session = self._session()
+        connection = self._connection()
         target = url
         for _ in range(_REDIRECTS + 1):
-            response = session.get(
+            response = connection.get(
                 target,
                 stream=True,
                 allow_redirects=False,
@@ -267,28 +202,17 @@ class PurchaseApi:
             if urlsplit(target).scheme not in {"http", "https"} or (
                 urlsplit(previous).scheme == "https" and urlsplit(target).scheme == "http"
             ):
-                raise DeftunesError(f"{_shown(url)}: expected a redirect to https, got one to an unprotected address")
-        raise DeftunesError(f"{_shown(url)}: expected an answer, got more than {_REDIRECTS} redirects")
+                raise DeftunesError(
+                    f"{redacted_url(url)}: expected a redirect to https, got one to an unprotected address"
+                )
+        raise DeftunesError(f"{redacted_url(url)}: expected an answer, got more than {_REDIRECTS} redirects")
 
-    def _check(self, response: requests.Response, url: str) -> None:
-        status = response.status_code
-        if status == requests.codes.ok:
-            return
-        got = f"HTTP {status}"
-        if status == _TOO_MANY_REQUESTS or status >= requests.codes.server_error:
-            raise _BrokenError(got, _retry_after(response))
-        if status in {requests.codes.unauthorized, requests.codes.forbidden}:
-            raise DeftunesError(
-                f"{_shown(url)}: expected HTTP 200, got {got}: the API wants another token. Set DEFTUNES_API_TOKEN"
-            )
-        raise DeftunesError(f"{_shown(url)}: expected HTTP 200, got {got}. Check DEFTUNES_API_URL")
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = requests.Session()
-            self._sessions.append(session)
-        return session
+    def _connection(self) -> requests.Session:
+        connection: requests.Session | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = requests.Session()
+            self._connections.append(connection)
+        return connection
 
 
 class _Bearer(AuthBase):
@@ -309,88 +233,71 @@ class _Bearer(AuthBase):
         return there == home or (home == ("http", home[1], _HTTP) and there == ("https", home[1], _HTTPS))
 
 
-def _next_url(response: requests.Response, url: str, auth: _Bearer) -> str | None:
-    link = response.links.get("next", {}).get("url")
-    if link is None:
-        return None
-    next_url = urljoin(response.url, link)
-    if not auth.trusts(next_url):
-        raise DeftunesError(f"{_shown(url)}: expected the next page at the same host, got a link elsewhere")
-    return next_url
-
-
-def _read(response: requests.Response, url: str, download: _Download[S], next_url: str | None) -> _Page:
-    """Hand the body's records on.
-
-    Raises:
-        _BrokenError: it broke off or is no JSON; another try may bring it whole.
-        DeftunesError: it is complete and no array of records.
-
-    """
-    splitter = Splitter()
-    keep = bool(next_url or download.pages)
-    size = 0
-    try:
-        for chunk in response.iter_content(BLOCK):
-            size += len(chunk)
-            if lines := splitter.feed(chunk):
-                download.add(lines, keep=keep)
-        download.add(splitter.finish(), keep=keep)
-    except MalformedError as error:
-        raise _BrokenError(f"malformed or truncated JSON after {size} bytes ({error})") from error
-    except NotRecordsError as error:
-        framed = "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
-        if not size and not framed:
-            # Without a length, an answer cut before its first byte looks the same as an empty one.
-            raise _BrokenError("an empty body of unknown length") from error
-        raise DeftunesError(
-            f"{_shown(url)}: expected a JSON array of records, got {error} ({size} bytes). Nothing was changed; "
-            "check DEFTUNES_API_URL and ask the API's owner"
-        ) from error
-    return _Page(_shown(url), _sent_at(response), splitter.rows, size, next_url)
-
-
-def _sent_at(response: requests.Response) -> datetime:
-    return _http_date(response.headers.get("Date")) or datetime.now(UTC)
-
-
-def _http_date(text: str | None) -> datetime | None:
-    try:
-        instant = parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds the server asks to wait: a number, or a date by its own clock."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    instant = _http_date(text)
-    return max(0.0, (instant - _sent_at(response)).total_seconds()) if instant else None
-
-
-def _wait(failures: int, retry_after: float | None) -> float:
-    """Exponential, with jitter so that threads that failed together do not come back together."""
-    if retry_after is not None and retry_after >= _FIRST_WAIT:
-        return retry_after + random.uniform(0, _FIRST_WAIT)  # noqa: S311 - no secret
-    longest = min(_LONGEST_WAIT, 2 * _FIRST_WAIT * 2.0 ** min(failures, 10))
-    return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
-
-
 def _origin(url: str) -> tuple[str, str | None, int]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or (_HTTPS if parts.scheme == "https" else _HTTP)
 
 
-def _shown(url: str) -> str:
+def redacted_url(url: str) -> str:
     """The request as logs and receipts show it: no host, so never a credential."""
     parts = urlsplit(url)
     return f"GET {parts.path}{f'?{parts.query}' if parts.query else ''}"
 
 
-def _reason(error: requests.RequestException) -> str:
+def _check_status(response: requests.Response, url: str) -> None:
+    """Let only 200 pass.
+
+    Raises:
+        TransientError: the server is busy or broken.
+        DeftunesError: it refused.
+
+    """
+    status = response.status_code
+    if status == requests.codes.ok:
+        return
+    if status in _TRANSIENT_STATUSES or status >= requests.codes.server_error:
+        raise TransientError(f"HTTP {status}", retry_after(response))
+    if status in _UNAUTHORIZED_STATUSES:
+        raise DeftunesError(
+            f"{redacted_url(url)}: expected HTTP 200, got HTTP {status}: the API wants another token. "
+            "Set DEFTUNES_API_TOKEN"
+        )
+    raise DeftunesError(f"{redacted_url(url)}: expected HTTP 200, got HTTP {status}. Check DEFTUNES_API_URL")
+
+
+def _read(body: IO[bytes], url: str, *, framed: bool) -> JsonArray:
+    """The records of a body.
+
+    Raises:
+        TransientError: it broke off or is no JSON; another try may bring it whole.
+        DeftunesError: it is complete and no array of records.
+
+    """
+    try:
+        return JsonArray(body)
+    except MalformedError as error:
+        raise TransientError(f"malformed or truncated JSON after {body.tell()} bytes ({error})") from error
+    except NotRecordsError as error:
+        size = body.tell()
+        if not size and not framed:
+            raise TransientError("an empty body of unknown length") from error
+        raise DeftunesError(
+            f"{redacted_url(url)}: expected a JSON array of records, got {error} ({size} bytes). "
+            "Nothing was changed; check DEFTUNES_API_URL and ask the API's owner"
+        ) from error
+
+
+def _translate_error(error: requests.RequestException, url: str) -> TransientError | DeftunesError:
+    """A failed connection is worth another try, a certificate that does not verify is not."""
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return DeftunesError(
+            f"{redacted_url(url)}: expected a certificate of a known authority for {urlsplit(url).hostname}, got one "
+            "that does not verify. REQUESTS_CA_BUNDLE names an authority of your own"
+        )
+    return TransientError(_describe_error(error))
+
+
+def _describe_error(error: requests.RequestException) -> str:
     match error:
         case requests.exceptions.Timeout():
             return "no bytes within DEFTUNES_HTTP_TIMEOUT"

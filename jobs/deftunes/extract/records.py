@@ -1,4 +1,4 @@
-"""Records of the API on their way to a landing: whether they are what was asked for, and the file they are kept in."""
+"""Records of the API on their way to a landing: the check that they are what was asked for, and the file they go to."""
 
 import zlib
 from collections.abc import Collection, Iterable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from deftunes.adapters.http import ApiResponse
 from deftunes.adapters.jsonarray import without_surrogates
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
@@ -21,29 +22,30 @@ _GZIP_LEVEL = 1
 _GZIP = zlib.MAX_WBITS | 16
 
 
-class Recognition:
-    """Whether any record of an answer has a field that tells its entity from others."""
+class RecordProbe:
+    """Whether any record of a response has a field that tells its entity from others."""
 
     def __init__(self, entity: Entity, fields: Collection[str]) -> None:
         self._entity = entity
         self._fields = fields
-        self._recognised = False
+        self._recognized = False
 
-    def look(self, records: Iterable[bytes]) -> None:
-        """Look at more records; the first one that is recognised settles it."""
-        self._recognised = self._recognised or any(_has_any(record, self._fields) for record in records)
+    def observe(self, records: Iterable[bytes]) -> None:
+        """Look at more records, until one is recognized."""
+        self._recognized = self._recognized or any(_has_any(record, self._fields) for record in records)
 
-    def refuse_strangers(self, rows: int, requested: str) -> None:
-        """Refuse an answer of which no record was recognised.
+    def reject_unrecognized(self, response: ApiResponse) -> None:
+        """Reject a response of which no record was recognized.
 
         Raises:
             DeftunesError: the API sent something else, say users where sessions were asked for.
 
         """
-        if rows and not self._recognised:
+        if response.rows and not self._recognized:
             raise DeftunesError(
-                f"{requested}: expected {self._entity} with {', '.join(self._fields)}, got {rows} records that have "
-                "none of these fields. Nothing was changed; check DEFTUNES_API_URL and ask the API's owner"
+                f"{response.requests[0]}: expected {self._entity} with {', '.join(self._fields)}, got {response.rows} "
+                "records that have none of these fields. Nothing was changed; check DEFTUNES_API_URL and ask the API's "
+                "owner"
             )
 
 

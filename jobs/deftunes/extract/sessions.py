@@ -22,14 +22,14 @@ from typing import Any
 
 import msgspec
 
-from deftunes.adapters.http import PurchaseApi
+from deftunes.adapters.http import ApiResponse, PurchaseApi
 from deftunes.adapters.jsonarray import without_surrogates
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.interval import ONE_DAY, Interval, read_day
 from deftunes.core.records import content_digest
 from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
-from deftunes.extract.records import PART, Recognition, RecordFile
+from deftunes.extract.records import PART, RecordFile, RecordProbe
 from deftunes.job import Job
 from deftunes.resources import Resources
 from deftunes.state.landings import Draft, Landings
@@ -40,25 +40,35 @@ _LONGEST_WINDOW = 16
 _FIELDS = ("session_id", "session_items", "session_start_time")
 
 
-class _Session(msgspec.Struct):
+class _StartTime(msgspec.Struct):
     """The one field that decides where a record belongs."""
 
     session_start_time: Any = None  # only a string can be an instant, but a record with anything else is a record too
 
 
-_SESSION = msgspec.json.Decoder(_Session)
+_START_TIME = msgspec.json.Decoder(_StartTime)
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """What one window brought: a file for each of its days, and the records that have no day."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FetchedWindow:
+    """What one window brought: a file and its digest for each of its days, and the records that have no day."""
 
     files: dict[date, tuple[RecordFile, str]]
-    unplaced: Path
-    extracted_at: datetime
-    requests: tuple[str, ...]
-    bytes: int
-    tries: int
+    undated: Path
+    response: ApiResponse
+
+
+def run(resources: Resources, job: Job) -> Landed:
+    """Land what the Purchase API holds for the window."""
+    return land_sessions(
+        resources.api,
+        resources.landings(Entity.SESSIONS),
+        job.window.interval,
+        job.window.days,
+        max_shrink=resources.settings.max_shrink,
+        accept_shrink=job.options.accept_shrink,
+        concurrency=resources.settings.http_concurrency,
+    )
 
 
 def land_sessions(
@@ -84,46 +94,33 @@ def land_sessions(
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(concurrency, thread_name_prefix="sessions") as pool,
     ):
-        jobs = [
-            pool.submit(_fetch, api, window, Path(folder) / str(number)) for number, window in enumerate(windows(days))
-        ]
-        try:
-            fetched = [job.result() for job in jobs]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        fetched = _fetch_all(api, windows(days), Path(folder), pool)
         in_use = landings.in_use_between(Interval(days[0], days[-1] + ONE_DAY))
-        had = sum(in_use[unit].rows for unit in map(layout.day_unit, days) if unit in in_use)
-        came = sum(file.rows for window in fetched for file, _ in window.files.values())
-        refuse_shrunk(landings.entity, interval, had=had, came=came, max_shrink=max_shrink, accept_shrink=accept_shrink)
-        # One run is one extract: its days carry the same instant, the earliest of its answers.
-        extracted_at = min(window.extracted_at for window in fetched)
-        drafts = [
-            Draft(layout.day_unit(day), extracted_at, digest, file.rows, file.files(), window.requests)
-            for window in fetched
-            for day, (file, digest) in window.files.items()
-        ]
+        refuse_shrunk(
+            landings.entity,
+            interval,
+            had=sum(in_use[unit].rows for unit in map(layout.day_unit, days) if unit in in_use),
+            came=sum(file.rows for window in fetched for file, _ in window.files.values()),
+            max_shrink=max_shrink,
+            accept_shrink=accept_shrink,
+        )
+        drafts = _day_drafts(fetched)
         # One unit however the run is cut into windows, so that another concurrency lands nothing anew.
-        unit = layout.undated_unit(days[0])
-        unplaced = RecordFile(Path(folder) / "unplaced" / PART)
-        with contextlib.closing(unplaced):
-            _merge_unplaced(fetched, unplaced)
-            digest = unplaced.finish()
-        if unplaced.rows or unit in in_use:
-            asked = tuple(request for window in fetched for request in window.requests)
-            drafts.append(Draft(unit, extracted_at, digest, unplaced.rows, unplaced.files(), asked))
+        undated = _undated_draft(fetched, layout.unplaced_unit(days[0]), Path(folder) / "undated")
+        if undated.rows or undated.unit in in_use:
+            drafts.append(undated)
         committed = list(pool.map(lambda draft: landings.commit(draft, interval), drafts))
     written, unchanged = units_of(committed)
     return Landed(
-        landings.entity,
-        interval,
-        extracted_at,
-        written,
-        unchanged,
-        came + unplaced.rows,
-        sum(window.bytes for window in fetched),
-        sum(window.tries for window in fetched),
-        notes_of(committed),
+        entity=landings.entity,
+        interval=interval,
+        extracted_at=_extracted_at(fetched),
+        written=written,
+        unchanged=unchanged,
+        rows=sum(draft.rows for draft in drafts),
+        bytes=sum(window.response.bytes for window in fetched),
+        tries=sum(window.response.tries for window in fetched),
+        notes=notes_of(committed),
     )
 
 
@@ -141,50 +138,97 @@ def windows(days: list[date]) -> list[list[date]]:
     return found
 
 
-class _Placer:
-    """Puts the sessions of a window where they belong while they arrive."""
+class _DayPartitioner:
+    """Writes the sessions of a window to a file for each of its days, those of other days to none."""
 
     def __init__(self, days: list[date], folder: Path) -> None:
         self.files = {day: RecordFile(folder / layout.day_unit(day) / PART) for day in days}
-        self.unplaced = folder / "unplaced.jsonl"
-        self._aside = self.unplaced.open("wb")
-        self.recognition = Recognition(Entity.SESSIONS, _FIELDS)
+        self.undated = folder / "undated.jsonl"
+        self._undated = self.undated.open("wb")
+        self.probe = RecordProbe(Entity.SESSIONS, _FIELDS)
 
-    def add(self, lines: bytes) -> None:
-        records = lines.splitlines()
-        self.recognition.look(records)
-        for record, day in zip(records, _days_of(lines, records), strict=True):
+    def receive(self, records: list[bytes]) -> None:
+        self.probe.observe(records)
+        for record, day in zip(records, _days_of(records), strict=True):
             if day is None:
-                self._aside.write(record + b"\n")
+                self._undated.write(record + b"\n")
             elif day in self.files:
                 self.files[day].add(record)
 
     def close(self) -> None:
         for file in self.files.values():
             file.close()
-        self._aside.close()
+        self._undated.close()
 
 
-def _fetch(api: PurchaseApi, days: list[date], folder: Path) -> _Window:
-    # An `end_date` that is not included must be the second day after the last one, since a record of the last UTC
-    # day may carry the next day's date in its own zone.
-    answer = api.sessions(days[0] - ONE_DAY, days[-1] + 2 * ONE_DAY, lambda: _Placer(days, folder))
-    with contextlib.closing(answer.sink) as placer:
-        placer.recognition.refuse_strangers(answer.rows, answer.requests[0])
-        return _Window(
-            {day: (file, file.finish()) for day, file in placer.files.items()},
-            placer.unplaced,
-            answer.extracted_at,
-            answer.requests,
-            answer.bytes,
-            answer.tries,
+def _fetch_all(
+    api: PurchaseApi, asked: list[list[date]], folder: Path, pool: ThreadPoolExecutor
+) -> list[_FetchedWindow]:
+    jobs = [pool.submit(_fetch, api, days, folder / str(number)) for number, days in enumerate(asked)]
+    try:
+        return [job.result() for job in jobs]
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def _fetch(api: PurchaseApi, days: list[date], folder: Path) -> _FetchedWindow:
+    with contextlib.closing(_DayPartitioner(days, folder)) as partitioner:
+        # An `end_date` that is not included must be the second day after the last one, since a record of the last UTC
+        # day may carry the next day's date in its own zone.
+        response = api.sessions(days[0] - ONE_DAY, days[-1] + 2 * ONE_DAY, partitioner.receive)
+        partitioner.probe.reject_unrecognized(response)
+        files = {day: (file, file.finish()) for day, file in partitioner.files.items()}
+        return _FetchedWindow(files=files, undated=partitioner.undated, response=response)
+
+
+def _extracted_at(fetched: list[_FetchedWindow]) -> datetime:
+    """One run is one extract: its days carry the same instant, the earliest of its responses."""
+    return min(window.response.extracted_at for window in fetched)
+
+
+def _day_drafts(fetched: list[_FetchedWindow]) -> list[Draft]:
+    extracted_at = _extracted_at(fetched)
+    return [
+        Draft(
+            unit=layout.day_unit(day),
+            extracted_at=extracted_at,
+            digest=digest,
+            rows=file.rows,
+            files=file.files(),
+            requests=window.response.requests,
+        )
+        for window in fetched
+        for day, (file, digest) in window.files.items()
+    ]
+
+
+def _undated_draft(fetched: list[_FetchedWindow], unit: str, folder: Path) -> Draft:
+    """The records without a day, each once though several windows may have brought it."""
+    seen: set[bytes] = set()
+    with contextlib.closing(RecordFile(folder / PART)) as file:
+        for window in fetched:
+            with window.undated.open("rb") as lines:
+                for line in lines:
+                    record = line[:-1]
+                    digest = content_digest(record)
+                    if digest not in seen:
+                        seen.add(digest)
+                        file.add(record)
+        return Draft(
+            unit=unit,
+            extracted_at=_extracted_at(fetched),
+            digest=file.finish(),
+            rows=file.rows,
+            files=file.files(),
+            requests=tuple(request for window in fetched for request in window.response.requests),
         )
 
 
-def _days_of(lines: bytes, records: list[bytes]) -> list[date | None]:
+def _days_of(records: list[bytes]) -> list[date | None]:
     try:
         # All at once costs half; the decoder says only that one of them is not as the others.
-        return [read_day(session.session_start_time) for session in _SESSION.decode_lines(lines)]
+        return [read_day(session.session_start_time) for session in _START_TIME.decode_lines(b"\n".join(records))]
     except msgspec.DecodeError:
         return [day_of(record) for record in records]
 
@@ -192,38 +236,12 @@ def _days_of(lines: bytes, records: list[bytes]) -> list[date | None]:
 def day_of(record: bytes) -> date | None:
     """The UTC day that a record belongs to, or None if it has no readable time."""
     try:
-        session = _SESSION.decode(record)
+        session = _START_TIME.decode(record)
     except msgspec.ValidationError:
         return None
     except msgspec.DecodeError:
         try:
-            session = _SESSION.decode(without_surrogates(record))
+            session = _START_TIME.decode(without_surrogates(record))
         except msgspec.DecodeError:
             return None
     return read_day(session.session_start_time)
-
-
-def _merge_unplaced(fetched: list[_Window], merged: RecordFile) -> None:
-    """The records without a day, each once though several windows may have brought it."""
-    seen: set[bytes] = set()
-    for window in fetched:
-        with window.unplaced.open("rb") as lines:
-            for line in lines:
-                record = line[:-1]
-                digest = content_digest(record)
-                if digest not in seen:
-                    seen.add(digest)
-                    merged.add(record)
-
-
-def run(resources: Resources, job: Job) -> Landed:
-    """Land what the Purchase API holds for the window."""
-    return land_sessions(
-        resources.api,
-        resources.landings(Entity.SESSIONS),
-        job.window.interval,
-        job.window.days,
-        max_shrink=resources.settings.max_shrink,
-        accept_shrink=job.options.accept_shrink,
-        concurrency=resources.settings.http_concurrency,
-    )

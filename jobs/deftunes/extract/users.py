@@ -15,7 +15,7 @@ from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
 from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
-from deftunes.extract.records import PART, Recognition, RecordFile
+from deftunes.extract.records import PART, RecordFile, RecordProbe
 from deftunes.job import Job
 from deftunes.resources import Resources
 from deftunes.state.landings import Draft, Landings
@@ -23,21 +23,15 @@ from deftunes.state.landings import Draft, Landings
 _FIELDS = ("user_name", "user_lastname", "user_since", "user_location")
 
 
-class _UserList:
-    """The file that users go to while they arrive."""
-
-    def __init__(self, path: Path) -> None:
-        self.file = RecordFile(path)
-        self.recognition = Recognition(Entity.USERS, _FIELDS)
-
-    def add(self, lines: bytes) -> None:
-        records = lines.splitlines()
-        self.recognition.look(records)
-        for record in records:
-            self.file.add(record)
-
-    def close(self) -> None:
-        self.file.close()
+def run(resources: Resources, job: Job) -> Landed:
+    """Land what the Purchase API holds for the window."""
+    return land_users(
+        resources.api,
+        resources.landings(Entity.USERS),
+        job.window.interval,
+        max_shrink=resources.settings.max_shrink,
+        accept_shrink=job.options.accept_shrink,
+    )
 
 
 def land_users(
@@ -51,12 +45,20 @@ def land_users(
         DeftunesError: the API refused, or sent something else than records.
 
     """
-    with tempfile.TemporaryDirectory() as folder:
-        answer = api.users(lambda: _UserList(Path(folder) / PART))
-        file = answer.sink.file
-        with contextlib.closing(answer.sink):
-            answer.sink.recognition.refuse_strangers(answer.rows, answer.requests[0])
-            digest = file.finish()
+    probe = RecordProbe(Entity.USERS, _FIELDS)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(RecordFile(Path(folder) / PART)) as file,
+    ):
+
+        def receive(records: list[bytes]) -> None:
+            probe.observe(records)
+            for record in records:
+                file.add(record)
+
+        response = api.users(receive)
+        probe.reject_unrecognized(response)
+        digest = file.finish()
         in_use = landings.in_use(layout.SNAPSHOT)
         refuse_shrunk(
             landings.entity,
@@ -66,28 +68,24 @@ def land_users(
             max_shrink=max_shrink,
             accept_shrink=accept_shrink,
         )
-        draft = Draft(layout.SNAPSHOT, answer.extracted_at, digest, file.rows, file.files(), answer.requests)
+        draft = Draft(
+            unit=layout.SNAPSHOT,
+            extracted_at=response.extracted_at,
+            digest=digest,
+            rows=file.rows,
+            files=file.files(),
+            requests=response.requests,
+        )
         committed = landings.commit(draft, interval)
     written, unchanged = units_of([committed])
     return Landed(
-        landings.entity,
-        interval,
-        committed.receipt.extracted_at,
-        written,
-        unchanged,
-        file.rows,
-        answer.bytes,
-        answer.tries,
-        notes_of([committed]),
-    )
-
-
-def run(resources: Resources, job: Job) -> Landed:
-    """Land what the Purchase API holds for the window."""
-    return land_users(
-        resources.api,
-        resources.landings(Entity.USERS),
-        job.window.interval,
-        max_shrink=resources.settings.max_shrink,
-        accept_shrink=job.options.accept_shrink,
+        entity=landings.entity,
+        interval=interval,
+        extracted_at=committed.receipt.extracted_at,
+        written=written,
+        unchanged=unchanged,
+        rows=file.rows,
+        bytes=response.bytes,
+        tries=response.tries,
+        notes=notes_of([committed]),
     )

@@ -35,16 +35,6 @@ class Check:
         return asdict(self)
 
 
-class _Discard:
-    """Takes records and forgets them."""
-
-    def add(self, lines: bytes) -> None:
-        """Forget."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 def diagnose(settings: "Settings") -> Iterator[Check]:
     """All checks, in the order in which one failure explains the next."""
     yield _check("python", _python, "use Python 3.11: make setup finds it")
@@ -150,8 +140,8 @@ def _songs(resources: "Resources") -> str:
 
 def _api(resources: "Resources") -> str:
     # A day before the shop opened: an answer, and nothing personal in it.
-    answer = resources.api.sessions(date(1970, 1, 1), date(1970, 1, 2), _Discard)
-    return f"answers, its clock says {answer.extracted_at:%Y-%m-%d %H:%M} UTC"
+    response = resources.api.sessions(date(1970, 1, 1), date(1970, 1, 2), lambda _records: None)
+    return f"answers, its clock says {response.extracted_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _warehouse(resources: "Resources") -> str:

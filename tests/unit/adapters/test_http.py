@@ -1,16 +1,16 @@
 import gzip
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
-from deftunes.adapters.http import Answer, PurchaseApi
+from deftunes.adapters.http import ApiResponse, PurchaseApi
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 from support.api import DATE, Reply, StubApi, records, stub_api
 
@@ -38,47 +38,20 @@ def client(stub: StubApi, **options: object) -> Iterator[tuple[PurchaseApi, Cloc
         yield api, clock
 
 
-class Lines:
-    """A sink in memory that counts the others that were made before it."""
-
-    made: ClassVar[list["Lines"]] = []
-
-    def __init__(self) -> None:
-        self.text = b""
-        self.closed = 0
-        self.made.append(self)
-
-    def add(self, lines: bytes) -> None:
-        assert lines.endswith(b"\n") or not lines
-        assert not self.closed
-        self.text += lines
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-@pytest.fixture(autouse=True)
-def no_sinks() -> None:
-    Lines.made.clear()
-
-
-def closed() -> list[int]:
-    """How often each sink was closed, in the order they were made."""
-    return [sink.closed for sink in Lines.made]
-
-
-def ask(api: PurchaseApi) -> Answer[Lines]:
-    return api.users(Lines)
+def ask(api: PurchaseApi) -> tuple[ApiResponse, list[bytes]]:
+    received: list[bytes] = []
+    return api.users(received.extend), received
 
 
 def users(api: PurchaseApi) -> list[bytes]:
-    return ask(api).sink.text.splitlines()
+    return ask(api)[1]
 
 
 def test_an_answer_has_its_records_its_time_and_what_was_asked() -> None:
     with stub_api(records({"a": 1}, {"b": "ü"})) as stub, client(stub) as (api, _):
-        answer = api.sessions(date(2026, 1, 1), date(2026, 1, 3), Lines)
-        assert answer.sink.text == '{"a": 1}\n{"b": "ü"}\n'.encode()
+        received: list[bytes] = []
+        answer = api.sessions(date(2026, 1, 1), date(2026, 1, 3), received.extend)
+        assert received == [b'{"a": 1}', '{"b": "ü"}'.encode()]
         assert answer.extracted_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
         assert answer.requests == ("GET /sessions?start_date=2026-01-01&end_date=2026-01-03",)
         assert (answer.rows, answer.bytes, answer.tries) == (2, 23, 1)
@@ -96,7 +69,7 @@ def test_users_are_asked_for_without_dates_below_the_path_of_the_base_url() -> N
 @pytest.mark.parametrize("date_header", [None, "no date"])
 def test_without_a_date_our_clock_counts(date_header: str | None) -> None:
     with stub_api(records(date=date_header)) as stub, client(stub) as (api, _):
-        answer = ask(api)
+        answer, _ = ask(api)
         assert abs(answer.extracted_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
@@ -120,10 +93,9 @@ def test_without_a_date_our_clock_counts(date_header: str | None) -> None:
 )
 def test_what_can_pass_is_tried_again_and_leaves_no_trace(bad: Reply) -> None:
     with stub_api(bad, bad, GOOD) as stub, client(stub) as (api, clock):
-        answer = ask(api)
-        assert answer.sink.text == b'{"user_id": "u", "n": 1}\n'
+        answer, received = ask(api)
+        assert received == [b'{"user_id": "u", "n": 1}']
         assert (answer.tries, answer.rows, len(answer.requests)) == (3, 1, 1)
-        assert closed() == [1, 1, 0]
         assert [0.5 <= clock.waits[0] <= 1, 1 <= clock.waits[1] <= 2, len(clock.waits)] == [True, True, 2]
 
 
@@ -147,14 +119,17 @@ def test_a_compressed_answer_is_read() -> None:
         assert users(api) == [b'{"user_id": "u", "n": 1}']
 
 
+def never(_records: list[bytes]) -> None:
+    pytest.fail("records of an answer that is none")
+
+
 def test_the_budget_counts_from_the_first_failure_and_waits_grow_to_their_limit() -> None:
     with stub_api() as stub, client(stub, budget=60.0) as (api, clock):
         clock.now = 1000.0
         stub.otherwise = lambda _path, _query: Reply(status=503)
         with pytest.raises(RetriableError, match=r"GET /users.*HTTP 503.*DEFTUNES_HTTP_BUDGET 60 s"):
-            users(api)
+            api.users(never)
     assert sum(clock.waits) == pytest.approx(60)
-    assert set(closed()) == {1}
     assert max(clock.waits) <= 8
     assert all(wait >= 4 for wait in clock.waits[4:-1])
     assert len(set(clock.waits)) == len(clock.waits), "no jitter"
@@ -215,10 +190,9 @@ def test_a_retry_after_beyond_the_budget_ends_the_request_at_once() -> None:
 )
 def test_what_cannot_pass_is_not_tried_again(reply: Reply, message: str) -> None:
     with stub_api(reply) as stub, client(stub) as (api, _), pytest.raises(DeftunesError, match=message) as caught:
-        users(api)
+        api.users(never)
     assert not isinstance(caught.value, RetriableError)
     assert len(stub.asked) == 1
-    assert closed() == [1]
 
 
 def test_pages_are_one_answer_and_a_failed_page_is_asked_for_again() -> None:
@@ -233,12 +207,28 @@ def test_pages_are_one_answer_and_a_failed_page_is_asked_for_again() -> None:
         records(date="Thu, 01 Jan 2026 12:00:09 GMT"),
     ]
     with stub_api(*script) as stub, client(stub) as (api, _):
-        answer = ask(api)
-        assert answer.sink.text == b'{"n": 1}\n{"n": 2}\n'
+        answer, received = ask(api)
+        assert received == [b'{"n": 1}', b'{"n": 2}']
         assert answer.requests == ("GET /users", "GET /users?page=2", "GET /users?page=3")
         assert answer.extracted_at == datetime(2026, 1, 1, 12, 0, 1, tzinfo=UTC)
         assert (answer.rows, answer.tries) == (2, 5)
-        assert closed() == [1, 1, 0]
+        assert stub.asked == ["/users", *["/users?page=2"] * 3, "/users?page=3"]
+
+
+def mapped_files() -> list[str]:
+    """What this process has mapped of files without a name."""
+    lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.endswith("(deleted)") and tempfile.gettempdir() in line]
+
+
+def test_no_body_stays_in_memory_longer_than_its_page() -> None:
+    script = [MALFORMED, records({"n": 1}, headers={"Link": '</users?page=2>; rel="next"'}), records({"n": 2})]
+    before = mapped_files()
+    mapped: list[int] = []
+    with stub_api(*script) as stub, client(stub) as (api, _):
+        api.users(lambda _records: mapped.append(len(mapped_files()) - len(before)))
+    assert mapped == [1, 1]
+    assert mapped_files() == before
 
 
 def test_a_page_that_links_back_is_refused() -> None:

@@ -1,4 +1,7 @@
 import json
+import resource
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -6,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deftunes.adapters import jsonarray
-from deftunes.adapters.jsonarray import MalformedError, NotRecordsError, Splitter
+from deftunes.adapters.jsonarray import JsonArray, MalformedError, NotRecordsError
 
 TEXTS = st.text(st.characters(codec="utf-8")) | st.sampled_from(['},{"a":1', "[", '"', "\\", "\\ud800", "\n", "]"])
 VALUES = st.recursive(
@@ -17,18 +20,21 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(TEXTS, VALUES, max_size=4)
 
 
-def split(body: bytes, size: int = 1 << 20) -> list[bytes]:
-    splitter = Splitter()
-    lines = b"".join(splitter.feed(body[at : at + size]) for at in range(0, len(body), size)) + splitter.finish()
-    found = lines.split(b"\n")
-    assert found.pop() == b""
-    assert len(found) == splitter.rows
+def split(body: bytes) -> list[bytes]:
+    with tempfile.TemporaryFile() as file:
+        file.write(body)
+        array = JsonArray(file)
+    found = [line for batch in array.lines() for line in batch]
+    assert (len(array), array.bytes) == (len(found), len(body))
+    assert not any(b"\n" in line for line in found)
     return found
 
 
-@pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonarray, "BLOCK", 64)
+@pytest.fixture(params=[3, 1000])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read in blocks that are smaller than a record, and larger than all."""
+    monkeypatch.setattr(jsonarray, "_BLOCK", request.param)
+    monkeypatch.setattr(jsonarray, "_BATCH", request.param)
 
 
 @settings(max_examples=40, deadline=None)
@@ -36,13 +42,14 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     st.lists(OBJECTS | VALUES, max_size=12).map(lambda values: [{"first": 1}, *values]),
     st.sampled_from([None, 1]),
     st.booleans(),
-    st.integers(1, 200),
+    st.integers(1, 20),
 )
 def test_every_element_comes_out_as_it_went_in(values: list[Any], indent: int | None, ascii_: bool, size: int) -> None:
     body = json.dumps(values, indent=indent, ensure_ascii=ascii_).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsonarray, "BLOCK", 64)
-        found = split(body, size)
+        patch.setattr(jsonarray, "_BLOCK", size)
+        patch.setattr(jsonarray, "_BATCH", size)
+        found = split(body)
 
     assert [json.loads(line) for line in found] == values
 
@@ -51,7 +58,7 @@ def test_every_element_comes_out_as_it_went_in(values: list[Any], indent: int | 
 def test_no_bytes_fail_otherwise_than_by_name(noise: bytes, at: int) -> None:
     body = b'[{"a":1},{"b":"x"}]'
     try:
-        found = split(body[:at] + noise + body[at:], 7)
+        found = split(body[:at] + noise + body[at:])
     except (MalformedError, NotRecordsError):
         return
     assert all(json.loads(line) is not ... for line in found)
@@ -67,20 +74,41 @@ def test_line_breaks_between_tokens_become_blanks() -> None:
     assert split(b'[\n{\n"a":\r\n"x\\n"}\n,\n3\n]') == [b'{ "a":  "x\\n"}', b"3"]
 
 
-def test_a_lone_surrogate_stops_nothing(small_blocks: None) -> None:
+def test_a_lone_surrogate_stops_nothing(blocks: None) -> None:
     texts = [f'{{"name":"cut \\ud83d","n":{number},"path":"c:\\\\ud800"}}'.encode() for number in range(50)]
 
-    assert split(b"[%b]" % b", ".join(texts), 10) == texts
+    assert split(b"[%b]" % b", ".join(texts)) == texts
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+def test_neither_the_file_nor_what_was_read_of_it_stays_in_memory() -> None:
+    size = 64 << 20
+    record = b'{"a":"%b"},' % (b"x" * 4000)
+    with tempfile.TemporaryFile() as file:
+        file.write(b"[")
+        for _ in range(size // len(record)):
+            file.write(record)
+        file.write(b"{}]")
+        before = resident()
+        array = JsonArray(file)
+    held = max([resident() - before, *(resident() - before for _ in array.lines())])
+    assert array.bytes > size - len(record)
+    assert held < size / 4
 
 
 def test_an_empty_array_is_an_answer() -> None:
     assert split(b" [ ] ") == []
 
 
-def test_a_record_larger_than_any_block_is_one_record(small_blocks: None) -> None:
+def test_a_record_larger_than_any_block_is_one_record(blocks: None) -> None:
     record = b'{"items":[%b{}]}' % (b'{"a":1},' * 5000)
 
-    assert split(b"[%b,%b]" % (record, record), 100) == [record, record]
+    assert split(b"[%b,%b]" % (record, record)) == [record, record]
 
 
 @pytest.mark.parametrize(
@@ -91,18 +119,16 @@ def test_a_record_larger_than_any_block_is_one_record(small_blocks: None) -> Non
         b'[{"a":1},{"b":"\\x"}]', b'[{"a":"\\ud800',
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("size", [3, 1000])
-def test_what_breaks_off_or_is_no_json_is_malformed(body: bytes, size: int, small_blocks: None) -> None:
+def test_what_breaks_off_or_is_no_json_is_malformed(body: bytes, blocks: None) -> None:
     with pytest.raises(MalformedError):
-        split(body, size)
+        split(body)
 
 
-@pytest.mark.parametrize("size", [5, 1000])
-def test_an_array_cut_anywhere_is_malformed(size: int, small_blocks: None) -> None:
+def test_an_array_cut_anywhere_is_malformed() -> None:
     body = json.dumps([{"a": number, "b": [{"c": "},{"}]} for number in range(20)]).encode()
     for end in range(1, len(body) - 1):
         with pytest.raises(MalformedError):
-            split(body[:end], size)
+            split(body[:end])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""How a request is retried: exponential backoff with jitter, within a budget counted from its first failure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    wait_exponential,
+    wait_random,
+    wait_random_exponential,
+)
+
+_FIRST_WAIT = 0.5
+_LONGEST_WAIT = 8.0
+# Half of each wait is random, so that threads that failed together do not come back together.
+_BACKOFF = wait_exponential(_FIRST_WAIT, max=_LONGEST_WAIT / 2) + wait_random_exponential(
+    _FIRST_WAIT, max=_LONGEST_WAIT / 2
+)
+_JITTER = wait_random(0, _FIRST_WAIT)
+
+
+class TransientError(Exception):
+    """One try failed, another may not. `retry_after`: seconds the server asked for."""
+
+    def __init__(self, got: str, retry_after: float | None = None) -> None:
+        super().__init__(got)
+        self.retry_after = retry_after
+
+
+def retrying(budget: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> Retrying:
+    """The retry loop of one request; the last `TransientError` leaves it when `budget` seconds are spent."""
+    spent = _Budget(budget, clock)
+    return Retrying(
+        retry=retry_if_exception_type(TransientError), stop=spent.is_over, wait=spent.wait, sleep=sleep, reraise=True
+    )
+
+
+@dataclass(slots=True)
+class _Budget:
+    seconds: float
+    clock: Callable[[], float]
+    deadline: float | None = field(default=None, init=False)
+
+    def is_over(self, state: RetryCallState) -> bool:
+        """Whether to give up. Waiting less than the server asked for would only add to its load."""
+        left = self._left()
+        return left <= 0 or (_retry_after(state) or 0) > left
+
+    def wait(self, state: RetryCallState) -> float:
+        """Seconds until the next try."""
+        asked = _retry_after(state)
+        wait = asked + _JITTER(state) if asked is not None and asked >= _FIRST_WAIT else _BACKOFF(state)
+        return min(wait, self._left())
+
+    def _left(self) -> float:
+        now = self.clock()
+        if self.deadline is None:
+            self.deadline = now + self.seconds
+        return self.deadline - now
+
+
+def _retry_after(state: RetryCallState) -> float | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error.retry_after if isinstance(error, TransientError) else None
