@@ -3,18 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from deftunes.adapters.lake import JsonObject
 from deftunes.core.entities import Entity
 from deftunes.core.errors import RefusedError
 from deftunes.core.interval import Interval, midnight
 from deftunes.state.landings import Committed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Landed:
     """The outcome of one extract.
 
-    `written` and `unchanged` are landing units (one that is in neither is told of in a note); `rows` came from the
+    `written` and `unchanged` are landing units (a note names one that is in neither); `rows` came from the
     source and `bytes` crossed the wire (for songs: were written); `tries` counts requests with their repetitions;
     `notes` are for a person, one sentence each.
     """
@@ -36,20 +35,6 @@ class Landed:
         A snapshot is what the source holds now: its interval names the run and has no days that are yet to come.
         """
         return self.entity.is_snapshot or self.extracted_at >= midnight(self.interval.end)
-
-    def to_json(self) -> JsonObject:
-        """As logged."""
-        return {
-            "entity": str(self.entity),
-            "interval": [self.interval.start.isoformat(), self.interval.end.isoformat()],
-            "extracted_at": self.extracted_at.isoformat(),
-            "written": list(self.written),
-            "unchanged": list(self.unchanged),
-            "rows": self.rows,
-            "bytes": self.bytes,
-            "tries": self.tries,
-            "notes": list(self.notes),
-        }
 
 
 def units_of(committed: list[Committed]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -122,7 +122,14 @@ def land_songs(
             case _How.UNCHANGED:
                 assert in_use
                 return Landed(
-                    landings.entity, interval, in_use.extracted_at, (), (layout.SNAPSHOT,), 0, 0, 1, (*notes,)
+                    entity=landings.entity,
+                    interval=interval,
+                    extracted_at=in_use.extracted_at,
+                    written=(),
+                    unchanged=(layout.SNAPSHOT,),
+                    rows=0,
+                    bytes=0,
+                    notes=(*notes,),
                 )
             case _How.CHANGES:
                 assert base
@@ -134,8 +141,16 @@ def land_songs(
         notes += notes_of([committed])
         written, unchanged = units_of([committed])
         size = sum(path.stat().st_size for path, _ in draft.files)
-        at = committed.receipt.extracted_at
-    return Landed(landings.entity, interval, at, written, unchanged, draft.rows, size, 1, (*notes,))
+    return Landed(
+        entity=landings.entity,
+        interval=interval,
+        extracted_at=committed.receipt.extracted_at,
+        written=written,
+        unchanged=unchanged,
+        rows=draft.rows,
+        bytes=size,
+        notes=(*notes,),
+    )
 
 
 def _decide(base: _Base | None, in_use: Receipt | None, *, conflicting: int, full_after: int) -> _How:

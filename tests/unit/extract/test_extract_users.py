@@ -67,10 +67,10 @@ def test_the_list_is_landed_as_sent_with_its_receipt(stub: StubApi, lake: Memory
     assert receipt
     assert (receipt.rows, receipt.requests, receipt.interval) == (3, ("GET /users",), INTERVAL)
     assert receipt.extracted_at == landed.extracted_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
-    assert landed.to_json() == {
-        "entity": "users", "interval": ["2026-01-01", "2026-01-02"], "extracted_at": "2026-01-01T12:00:00+00:00",
-        "written": ["snapshot"], "unchanged": [], "rows": 3, "bytes": len(body), "tries": 1, "notes": [],
-    }  # fmt: skip
+    assert landed == Landed(
+        entity=Entity.USERS, interval=INTERVAL, extracted_at=datetime(2026, 1, 1, 12, tzinfo=UTC),
+        written=("snapshot",), unchanged=(), rows=3, bytes=len(body), tries=1, notes=(),
+    )  # fmt: skip
 
 
 def test_no_users_is_a_success(stub: StubApi, lake: MemoryLake) -> None:
