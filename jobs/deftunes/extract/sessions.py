@@ -106,7 +106,7 @@ def land_sessions(
         )
         drafts = _day_drafts(fetched)
         # One unit however the run is cut into windows, so that another concurrency lands nothing anew.
-        undated = _undated_draft(fetched, layout.unplaced_unit(days[0]), Path(folder) / "undated")
+        undated = _undated_draft(fetched, layout.undated_unit(days[0]), Path(folder) / "undated")
         if undated.rows or undated.unit in in_use:
             drafts.append(undated)
         committed = list(pool.map(lambda draft: landings.commit(draft, interval), drafts))

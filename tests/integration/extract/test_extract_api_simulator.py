@@ -168,15 +168,15 @@ def test_a_broken_source_changes_nothing(
 def test_every_record_that_cannot_be_placed_is_landed_and_stops_nothing(simulator: Simulator, lake: Lake) -> None:
     simulator.bad("all", days=[date(2020, 1, 9), date(2020, 1, 31)])
     bad = simulator.truth(JANUARY.start, JANUARY.end)["bad"]
-    unplaced = {addition["record"] for addition in bad if addition["entity"] == "sessions" and not addition["placed"]}
-    assert len(unplaced) > 10
+    undated = {addition["record"] for addition in bad if addition["entity"] == "sessions" and not addition["placed"]}
+    assert len(undated) > 10
 
     sessions(simulator, lake)
 
     found = in_use(lake)
-    assert {line.decode() for line in records(lake, found["2020-01-01~unplaced"])} == unplaced
+    assert {line.decode() for line in records(lake, found["2020-01-01~unplaced"])} == undated
     placed = {line.decode() for unit, receipt in found.items() if "~" not in unit for line in records(lake, receipt)}
-    assert {addition["record"] for addition in bad if addition["entity"] == "sessions"} - unplaced <= placed
+    assert {addition["record"] for addition in bad if addition["entity"] == "sessions"} - undated <= placed
 
 
 def test_an_empty_interval_is_a_success_and_a_rerun_of_it_writes_nothing(simulator: Simulator, lake: Lake) -> None:

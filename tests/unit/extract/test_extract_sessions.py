@@ -220,7 +220,7 @@ def test_records_without_a_readable_time_land_once_beside_the_days(stub: StubApi
     assert len(in_use(lake)["2026-01-20"]) == 1
 
 
-def test_repaired_times_empty_the_unplaced_landing(stub: StubApi, lake: MemoryLake) -> None:
+def test_repaired_times_empty_the_undated_landing(stub: StubApi, lake: MemoryLake) -> None:
     stub.otherwise = Shop([session(1, None), session(2, "2026-01-20T00:00:00")], inclusive=True, zone=UTC)
     land(stub, lake)
 

@@ -98,7 +98,7 @@ def test_without_a_receipt_there_is_no_landing(landings: Landings, lake: MemoryL
     assert rerun.receipt == killed == landings.in_use("2026-01-05")
 
 
-def test_an_interval_holds_its_days_with_their_unplaced_records_and_no_others(
+def test_an_interval_holds_its_days_with_their_undated_records_and_no_others(
     landings: Landings, tmp_path: Path
 ) -> None:
     days = [DAY + timedelta(days=number) for number in range(-2, 4)]
