@@ -1,7 +1,7 @@
 """The three operators that run a stage: an ECS task, a job of AWS Batch, a run of a Glue job.
 
 Each is Airflow's own and looks once more at how the container or job ended: Airflow's know no exit codes, and take some
-that were stopped or lost for a success (docs/adr/0302). No SDK is imported: the operators' own clients are asked.
+that were stopped or lost for a success (docs/adr/0019). No SDK is imported: the operators' own clients are asked.
 """
 
 import time
