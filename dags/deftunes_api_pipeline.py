@@ -1,8 +1,8 @@
 """Users and sessions, every day: the Purchase API to silver, the star schema and the BI views.
 
-One run a UTC day, oldest first, each for its data interval; of the days before it (`DEFTUNES_LOOK_BACK`) what was
-landed already is read again, so late sessions and changed likes arrive. It publishes `deftunes_transform.users`, then
-`deftunes_transform.sessions`, which name users: refused users hold the sessions of that run back, too.
+One run per UTC day, oldest first, each for its data interval. Days of the look-back (`DEFTUNES_LOOK_BACK`) that were
+landed before are read again, for late sessions and changed likes. It publishes `deftunes_transform.users`, then
+`deftunes_transform.sessions`, which refer to users: if the users are refused, the sessions of that run wait.
 """
 
 from airflow.sdk import Param, chain

@@ -1,6 +1,6 @@
 """The catalogue, every day: `deftunes.songs` to silver, the star schema and the BI views.
 
-One run a UTC day, oldest first, each for its data interval. What a run reads is the catalogue as it is now, mostly only
+One run per UTC day, oldest first, each for its data interval. What a run reads is the catalogue as it is now, mostly only
 what changed since the last published batch; the param `full` reads all of it. It publishes `deftunes_transform.songs`.
 """
 
