@@ -36,7 +36,7 @@ def on_loopback(container: DockerContainer, port: int) -> DockerContainer:
 
 
 @dataclass(frozen=True)
-class Resources:
+class Platform:
     """What `docker compose up` starts, on ports that are free."""
 
     days: int
@@ -111,7 +111,7 @@ class Resources:
 class Airflow:
     """Airflow's REST API, which wants no password here."""
 
-    resources: "Resources"
+    platform: Platform
 
     def call(self, method: str, path: str, **body: Any) -> Json:
         """One call; tried again while Airflow is restarting."""
