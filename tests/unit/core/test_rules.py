@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from deftunes.core.entities import Entity
-from deftunes.core.rules import load_ruleset, parse_rules
+from deftunes.core.rules import load_ruleset
 from deftunes.state.schema import TABLES
 
 
@@ -38,8 +38,3 @@ def test_row_rules_of_some_columns_leave_out_the_rest_and_the_rules_of_the_whole
     rules = load_ruleset(Entity.SESSIONS, max_price=2).row_rules(["session_id", "user_id", "item_number"])
     assert {rule.columns for rule in rules.rules} == {("session_id",), ("user_id",)}
     assert all(rule.is_row_rule for rule in rules.rules)
-
-
-def test_a_line_that_is_no_rule_is_an_error() -> None:
-    with pytest.raises(ValueError, match="one DQDL rule a line"):
-        parse_rules("Rules = [\n  is complete,\n]")

@@ -15,7 +15,7 @@ from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
 from deftunes.core.interval import ONE_DAY, Interval, read_instant
 from deftunes.extract.landed import Landed
-from deftunes.extract.sessions import day_of, land_sessions, windows
+from deftunes.extract.sessions import land_sessions, windows
 from deftunes.state.landings import Landings, days_to_ask
 from support.api import Reply, StubApi, records, stub_api
 from support.lakes import MemoryLake
@@ -322,19 +322,3 @@ def test_long_runs_of_days_are_cut_evenly_and_near_days_share_a_window() -> None
     assert [len(window) for window in windows([DAY])] == [1]
     assert windows([DAY - 3 * ONE_DAY, DAY]) == [[DAY - 3 * ONE_DAY, DAY]]
     assert windows([DAY - 4 * ONE_DAY, DAY]) == [[DAY - 4 * ONE_DAY], [DAY]]
-
-
-@pytest.mark.parametrize(
-    ("record", "day"),
-    [
-        (b'{"session_start_time":"2026-01-10T23:59:59.999999"}', DAY),
-        (b'{"session_start_time":"2026-01-11T01:00:00+02:00","name":"cut \\ud83d"}', DAY),
-        (b'{"a":{"session_start_time":"2026-01-10T00:00:00"}}', None),
-        (b'{"session_start_time":"2026-01-09T00:00:00","session_start_time":"2026-01-10T00:00:00"}', DAY),
-        (b'{"session_start_time":20260110}', None),
-        (b"[]", None),
-        (b"null", None),
-    ],
-)
-def test_a_record_belongs_to_the_utc_day_of_its_time(record: bytes, day: date | None) -> None:
-    assert day_of(record) == day
