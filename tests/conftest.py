@@ -22,7 +22,9 @@ for _name in list(os.environ):
 
 # What is fast comes first, so that a broken rule is not found behind minutes of Spark; then what takes longest, so that
 # no worker is left with it in the end.
-_ORDER = ("unit", "contract", "integration/pipeline", "drills", "integration", "dags", "e2e")
+_ORDER = (
+    "unit", "contract", "integration/pipeline", "integration/operations", "drills", "integration", "dags", "e2e",
+)  # fmt: skip
 # Layers that `make test` leaves out.
 _MARKS = {"drills": pytest.mark.drill, "e2e": pytest.mark.docker}
 

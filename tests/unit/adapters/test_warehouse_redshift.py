@@ -7,6 +7,7 @@ import redshift_connector
 from redshift_connector.iam_helper import IamHelper
 from redshift_connector.redshift_property import RedshiftProperty
 
+from deftunes.adapters.warehouse_drivers import open_warehouse
 from deftunes.adapters.warehouse_redshift import RedshiftWarehouse
 from deftunes.core.errors import BadUsageError
 
@@ -58,3 +59,15 @@ def test_dbt_logs_in_the_same_way(dsn: str, method: str) -> None:
 def test_neither_user_nor_role_is_refused() -> None:
     with pytest.raises(BadUsageError, match="iam=true"):
         RedshiftWarehouse(f"redshift://{HOST}/db", lock_timeout=1)
+
+
+def test_an_address_without_a_database_is_bad_usage() -> None:
+    with pytest.raises(BadUsageError, match="redshift://user:password@host:5439/database") as refused:
+        open_warehouse("redshift://user:secret@host:5439")
+    assert "secret" not in str(refused.value)
+
+
+def test_the_password_reaches_dbt_unquoted() -> None:
+    environment = open_warehouse("redshift://user:p%40ss@host/db").dbt_environment()
+    assert environment["DBT_ENV_SECRET_WAREHOUSE_PASSWORD"] == "p@ss"
+    assert environment["DEFTUNES_WAREHOUSE_PORT"] == "5439"
