@@ -59,7 +59,7 @@ def stack() -> "Iterator[Stack]":
 @pytest.fixture
 def settings(stack: "Stack") -> Settings:
     """Settings over an empty lake, no silver table and two empty databases."""
-    return stack.fresh()
+    return stack.reset()
 
 
 @pytest.fixture(scope="session")

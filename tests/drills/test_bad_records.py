@@ -1,4 +1,4 @@
-"""Every bad record there is, at every source: what is good is published to the cent, what is bad is held back once."""
+"""Every bad record there is, at every source: good ones are published to the cent, bad ones are in quarantine once."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ from deftunes.core.errors import RefusedError
 from deftunes.core.stages import PipelineName, Stage
 from deftunes.operations.replay import replays
 from deftunes.publish.stage import Published
-from support.pipeline import DAY, OPENING, Rig, assert_true, new_rig
+from support.pipeline import DAY, OPENING, Pipeline, assert_gold_equals_sales, new_pipeline
 from support.simulator import Simulator, running_simulator
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ _KEY = {
 class Reader:
     """Somebody who looks at silver's main and at gold again and again. `found` is what nobody may ever see."""
 
-    rig: Rig
+    pipeline: Pipeline
     looks: int = 0
     found: list[str] = field(default_factory=list)
     _facts: int = 0
 
     def look(self) -> None:
         """Look at everything once."""
-        settings = self.rig.settings
+        settings = self.pipeline.settings
         catalog = open_catalog(settings)
         for entity in Entity:
             self._look_at_silver(catalog, entity)
@@ -103,9 +103,9 @@ class Reader:
 
 
 @contextmanager
-def watched(rig: Rig) -> Iterator[Reader]:
+def watched(pipeline: Pipeline) -> Iterator[Reader]:
     """A reader at work in the meantime."""
-    reader, done, broken = Reader(rig), threading.Event(), []
+    reader, done, broken = Reader(pipeline), threading.Event(), []
 
     def look_again_and_again() -> None:
         try:
@@ -129,46 +129,46 @@ def watched(rig: Rig) -> Iterator[Reader]:
 
 def test_all_that_is_bad_at_once(stack: "Stack", spark: "SparkSession") -> None:
     with running_simulator(users=30, sessions_per_day=20, clock="2020-01-20T00:00:00Z") as simulator:
-        rig = new_rig(stack, spark, simulator.url, look_back=1)
-        rig.run(BEFORE)
-        spoiled = json.loads(rig.catalogue.run("spoil").stdout)
+        pipeline = new_pipeline(stack, spark, simulator.url, look_back=1)
+        pipeline.run(BEFORE)
+        spoiled = json.loads(pipeline.catalogue.run("spoil").stdout)
         simulator.bad("all", days=[OPENING + DAY])
-        with watched(rig) as reader:
-            _is_held_back(rig)
-            _is_let_pass(rig, simulator, spoiled)
-            _stays_as_it_is(rig)
-            _is_judged_again(rig)
+        with watched(pipeline) as reader:
+            _is_refused(pipeline)
+            _is_accepted(pipeline, simulator, spoiled)
+            _stays_as_it_is(pipeline)
+            _is_validated_again(pipeline)
         assert reader.looks > 3
         assert reader.found == []
 
 
-def _is_held_back(rig: Rig) -> None:
-    """By the default share: main is as it was, and the message says what to do. ParsedRow again each time."""
-    before = {entity: rig.silver(entity) for entity in Entity}, rig.gold()
+def _is_refused(pipeline: Pipeline) -> None:
+    """By the default share: main is as it was, and the message says what to do, each time anew."""
+    before = {entity: pipeline.silver(entity) for entity in Entity}, pipeline.gold()
     for entity in Entity:
-        rig.stage(Stage.EXTRACT, entity, DAYS)
-        rig.stage(Stage.TRANSFORM, entity, DAYS)
+        pipeline.stage(Stage.EXTRACT, entity, DAYS)
+        pipeline.stage(Stage.TRANSFORM, entity, DAYS)
         for _ in range(2):
             with pytest.raises(RefusedError, match=f"main is as it was.*deftunes quarantine list {entity}"):
-                rig.stage(Stage.QUALITY, entity, DAYS)
-        held_back = rig.command("publish", entity, days=DAYS)
-        assert held_back.returncode == 1
-        assert "found none" in held_back.stderr
-    assert ({entity: rig.silver(entity) for entity in Entity}, rig.gold()) == before
+                pipeline.stage(Stage.QUALITY, entity, DAYS)
+        refused = pipeline.command("publish", entity, days=DAYS)
+        assert refused.returncode == 1
+        assert "found none" in refused.stderr
+    assert ({entity: pipeline.silver(entity) for entity in Entity}, pipeline.gold()) == before
 
 
-def _is_let_pass(rig: Rig, simulator: Simulator, spoiled: list[dict[str, Any]]) -> None:
+def _is_accepted(pipeline: Pipeline, simulator: Simulator, spoiled: list[dict[str, Any]]) -> None:
     """By a person's decision: the same batches, the good rows to the cent, the bad ones in quarantine once."""
-    waiting = sorted(rig.branches())
+    waiting = sorted(pipeline.branches())
     assert len(waiting) == len(Entity)
-    published = rig.using(max_rejected=1.0).run(DAYS)
+    published = pipeline.with_settings(max_rejected=1.0).run(DAYS)
     batches = [outcome.result.batch_id for outcome in published if isinstance(outcome.result, Published)]
     assert sorted(map(layout.branch, batches)) == waiting
-    assert rig.branches() == []
-    assert_true(rig, simulator, (0, 2))
+    assert pipeline.branches() == []
+    assert_gold_equals_sales(pipeline, simulator, (0, 2))
     bad = simulator.truth(OPENING, OPENING + 2 * DAY)["bad"]
     expected = sum(record["rejected"] for record in bad) + sum(case["rejected"] for case in spoiled)
-    rows = rig.quarantine()
+    rows = pipeline.quarantine()
     assert len(rows) == expected
     for record in bad:
         found = [row for row in rows if _is_record_of(row, record)]
@@ -185,13 +185,13 @@ def _is_record_of(row: dict[str, Any], bad: dict[str, Any]) -> bool:
         return False
     if bad["item_number"] is None:
         return bool(row["record"] == bad["record"])
-    held = _exactly(row["record"])
+    item = _exactly(row["record"])
     session = _exactly(bad["record"])
     return bool(
-        isinstance(held, dict)
-        and "item" in held
-        and (held["session_id"], held["item_number"]) == (session["session_id"], bad["item_number"])
-        and _same(held["item"], session["session_items"][bad["item_number"] - 1])
+        isinstance(item, dict)
+        and "item" in item
+        and (item["session_id"], item["item_number"]) == (session["session_id"], bad["item_number"])
+        and _same(item["item"], session["session_items"][bad["item_number"] - 1])
     )
 
 
@@ -209,25 +209,25 @@ def _same(first: Any, second: Any) -> bool:
     return repr(first) == repr(second)
 
 
-def _stays_as_it_is(rig: Rig) -> None:
+def _stays_as_it_is(pipeline: Pipeline) -> None:
     """Met again by a rerun, a longer window and a look-back, a record is in quarantine once, as it came first."""
-    before = rig.quarantine()
+    before = pipeline.quarantine()
     for days in (DAYS, (0, 2), AFTER):
-        rig.using(max_rejected=1.0).run(days, PipelineName.API)
-    assert rig.quarantine() == before
+        pipeline.with_settings(max_rejected=1.0).run(days, PipelineName.API)
+    assert pipeline.quarantine() == before
 
 
-def _is_judged_again(rig: Rig) -> None:
+def _is_validated_again(pipeline: Pipeline) -> None:
     """With a higher price allowed, what was too dear for the old rule and nothing else comes out and into gold."""
-    before, sold = rig.quarantine(), rig.revenue()
-    dear = rig.using(max_price=Decimal(3), max_rejected=1.0)
+    before, sold = pipeline.quarantine(), pipeline.revenue()
+    dear = pipeline.with_settings(max_price=Decimal(3), max_rejected=1.0)
     with dear.resources() as resources:
         stages = [outcome.stage for _, outcomes in replays(resources, Entity.SESSIONS) for outcome in outcomes]
     assert Stage.MODEL in stages
-    released = [row for row in before if row not in rig.quarantine()]
+    released = [row for row in before if row not in pipeline.quarantine()]
     assert [json.loads(row["record"])["item"]["price"] for row in released] == [2.01]
-    assert [row for row in rig.quarantine() if row not in before] == []
-    assert rig.revenue()["USD"] == sold["USD"] + Decimal("2.01")
+    assert [row for row in pipeline.quarantine() if row not in before] == []
+    assert pipeline.revenue()["USD"] == sold["USD"] + Decimal("2.01")
     with dear.resources() as resources:
         again = [outcome for _, outcomes in replays(resources, Entity.SESSIONS) for outcome in outcomes]
     assert Stage.TRANSFORM not in {outcome.stage for outcome in again}

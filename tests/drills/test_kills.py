@@ -17,7 +17,7 @@ from deftunes.core.services import Service
 from deftunes.core.stages import PipelineName, Stage
 from deftunes.pipeline import run_pipeline
 from support.gold import Gold
-from support.pipeline import Kept, Rig, assert_same, interval, new_rig
+from support.pipeline import Pipeline, Snapshot, assert_gold_equal, interval, new_pipeline
 from support.simulator import running_simulator
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ SERVERS: tuple[tuple[Service, Stage, Entity], ...] = (
 
 
 @dataclass(frozen=True)
-class End:
+class FinalState:
     """What a run leaves."""
 
     gold: Gold
@@ -65,17 +65,17 @@ class End:
 
 
 @dataclass(frozen=True)
-class Story:
+class Scenario:
     """A source that changed in every way since the last run; how that run ends when nobody dies."""
 
-    rig: Rig
-    before: Kept
-    end: End
+    pipeline: Pipeline
+    before: Snapshot
+    final: FinalState
 
 
-def end_of(rig: Rig) -> End:
-    silver = {name: _timeless(rig.silver(name)) for name in (*ALL, layout.QUARANTINE)}
-    return End(rig.gold(), silver, rig.branches())
+def final_state(pipeline: Pipeline) -> FinalState:
+    silver = {name: _timeless(pipeline.silver(name)) for name in (*ALL, layout.QUARANTINE)}
+    return FinalState(pipeline.gold(), silver, pipeline.branches())
 
 
 def _timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -88,80 +88,82 @@ def _timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def story(stack: "Stack", spark: "SparkSession") -> Iterator[Story]:
+def scenario(stack: "Stack", spark: "SparkSession") -> Iterator[Scenario]:
     with running_simulator(users=30, sessions_per_day=12, clock="2020-01-03T00:00:00Z") as simulator:
         # Half of what comes is bad on purpose.
-        rig = new_rig(stack, spark, simulator.url, look_back=1, max_rejected=1.0)
-        rig.run(BEFORE)
-        rig.catalogue.run("mutate", "--seed", 7, "--updates", 6, "--inserts", 3, "--deletes", 2)
-        rig.catalogue.run("spoil", "--kinds", "track_id_duplicate,song_id_null")
+        pipeline = new_pipeline(stack, spark, simulator.url, look_back=1, max_rejected=1.0)
+        pipeline.run(BEFORE)
+        pipeline.catalogue.run("mutate", "--seed", 7, "--updates", 6, "--inserts", 3, "--deletes", 2)
+        pipeline.catalogue.run("spoil", "--kinds", "track_id_duplicate,song_id_null")
         simulator.clock("2020-08-01T00:00:00Z")
         simulator.bad(
             ["item_price_above", "session_id_duplicate", "session_start_time_words", "user_name_null"], every=1
         )
-        before = rig.keep()
-        rig.run(DAYS)
-        end = end_of(rig)
-        assert end.branches == []
-        assert {row["entity"] for row in end.silver[layout.QUARANTINE]} == set(ALL)
-        yield Story(rig, before, end)
+        before = pipeline.snapshot()
+        pipeline.run(DAYS)
+        final = final_state(pipeline)
+        assert final.branches == []
+        assert {row["entity"] for row in final.silver[layout.QUARANTINE]} == set(ALL)
+        yield Scenario(pipeline, before, final)
 
 
 @pytest.fixture(scope="module")
-def died(story: Story) -> dict[Failpoint, list[int]]:
+def exit_codes(scenario: Scenario) -> dict[Failpoint, list[int]]:
     """Each stage dies at each of its failpoints, and the same command comes again each time. How they ended."""
-    story.rig.go_back(story.before)
+    scenario.pipeline.restore(scenario.before)
     codes: dict[Failpoint, list[int]] = {}
     for stage in Stage:
         for failpoint, (stage_of_it, entities) in DEATHS.items():
             if stage_of_it is stage:
                 codes[failpoint] = [
-                    story.rig.command(
+                    scenario.pipeline.command(
                         stage, *([entity] if entity else []), days=DAYS, DEFTUNES_FAILPOINT=failpoint
                     ).returncode
                     for entity in entities
                 ]
         for entity in (None,) if stage is Stage.MODEL else ALL:
-            story.rig.stage(stage, entity, DAYS)
+            scenario.pipeline.stage(stage, entity, DAYS)
     return codes
 
 
 @pytest.mark.parametrize("failpoint", Failpoint)
-def test_every_failpoint_is_reached(died: dict[Failpoint, list[int]], failpoint: Failpoint) -> None:
-    assert died[failpoint]
-    assert set(died[failpoint]) == {-signal.SIGKILL}
+def test_every_failpoint_is_reached(exit_codes: dict[Failpoint, list[int]], failpoint: Failpoint) -> None:
+    assert exit_codes[failpoint]
+    assert set(exit_codes[failpoint]) == {-signal.SIGKILL}
 
 
-def test_after_a_kill_everywhere_the_end_is_the_same(story: Story, died: dict[Failpoint, list[int]]) -> None:
-    _assert_same_end(story)
-    before = story.rig.snapshots()
-    story.rig.run(DAYS)
-    assert story.rig.snapshots() == before
+def test_after_a_kill_everywhere_the_end_is_the_same(
+    scenario: Scenario, exit_codes: dict[Failpoint, list[int]]
+) -> None:
+    _assert_final_state(scenario)
+    before = scenario.pipeline.silver_snapshots()
+    scenario.pipeline.run(DAYS)
+    assert scenario.pipeline.silver_snapshots() == before
 
 
-def test_after_a_kill_of_each_server_the_end_is_the_same(story: Story) -> None:
-    story.rig.go_back(story.before)
+def test_after_a_kill_of_each_server_the_end_is_the_same(scenario: Scenario) -> None:
+    scenario.pipeline.restore(scenario.before)
     for part, stage, entity in SERVERS:
-        with story.rig.resources() as resources, pytest.raises(DeftunesError) as failed:  # noqa: PT012 - a run is lazy
+        with scenario.pipeline.resources() as resources, pytest.raises(DeftunesError) as failed:  # noqa: PT012 - a run is lazy
             for outcome in run_pipeline(resources, PipelineName.ALL, interval(DAYS)):
                 if (outcome.stage, outcome.entity) == (stage, entity):
-                    _kill(story.rig, part)
+                    _kill(scenario.pipeline, part)
         assert failed.value.exit_code == 75, failed.value
         assert "un the command again" in str(failed.value)
-        unset = story.rig.settings.model_copy(update={"lake": None, "songs_dsn": None, "warehouse_dsn": None})
+        unset = scenario.pipeline.settings.model_copy(update={"lake": None, "songs_dsn": None, "warehouse_dsn": None})
         embedded.resolve(unset, {Service.AWS, Service.POSTGRES})
-    story.rig.run(DAYS)
-    _assert_same_end(story)
+    scenario.pipeline.run(DAYS)
+    _assert_final_state(scenario)
 
 
-def _kill(rig: Rig, part: Service) -> None:
-    pids = {status.service: status.pid for status in embedded.service_statuses(rig.settings)}
+def _kill(pipeline: Pipeline, part: Service) -> None:
+    pids = {status.service: status.pid for status in embedded.service_statuses(pipeline.settings)}
     pid = pids[part]
     assert pid
     os.kill(pid, signal.SIGKILL)
 
 
-def _assert_same_end(story: Story) -> None:
-    end = end_of(story.rig)
-    assert_same(story.end.gold, end.gold)
-    assert end == story.end
+def _assert_final_state(scenario: Scenario) -> None:
+    final = final_state(scenario.pipeline)
+    assert_gold_equal(scenario.final.gold, final.gold)
+    assert final == scenario.final

@@ -7,7 +7,7 @@ import pytest
 
 from deftunes.core.stages import Stage
 from support.gold import Gold
-from support.pipeline import Rig, assert_same, assert_true, new_rig
+from support.pipeline import Pipeline, assert_gold_equal, assert_gold_equals_sales, new_pipeline
 from support.simulator import Simulator, running_simulator
 
 if TYPE_CHECKING:
@@ -29,40 +29,40 @@ def simulator() -> Iterator[Simulator]:
 @pytest.fixture(scope="module")
 def in_one_go(stack: "Stack", spark: "SparkSession", simulator: Simulator) -> Gold:
     """The quarter by one command, as the machine on the other side of the world runs it."""
-    rig = new_rig(stack, spark, simulator.url)
-    ended = rig.command("run", "all", days=QUARTER, TZ="Pacific/Auckland")
+    pipeline = new_pipeline(stack, spark, simulator.url)
+    ended = pipeline.command("run", "all", days=QUARTER, TZ="Pacific/Auckland")
     assert ended.returncode == 0, ended.stderr
-    assert_true(rig, simulator, QUARTER)
-    return rig.gold()
+    assert_gold_equals_sales(pipeline, simulator, QUARTER)
+    return pipeline.gold()
 
 
 def test_months_in_another_order_and_one_of_them_three_times(
     stack: "Stack", spark: "SparkSession", simulator: Simulator, in_one_go: Gold
 ) -> None:
-    rig = new_rig(stack, spark, simulator.url)
+    pipeline = new_pipeline(stack, spark, simulator.url)
     for days in (MIDDLE, FIRST, FIRST, FIRST, LAST):
-        rig.run(days)
-    assert_same(in_one_go, rig.gold())
-    assert_true(rig, simulator, QUARTER)
-    _assert_nothing_new(rig)
+        pipeline.run(days)
+    assert_gold_equal(in_one_go, pipeline.gold())
+    assert_gold_equals_sales(pipeline, simulator, QUARTER)
+    _assert_nothing_new(pipeline)
 
 
 def test_day_by_day_from_answers_in_other_orders(
     stack: "Stack", spark: "SparkSession", simulator: Simulator, in_one_go: Gold
 ) -> None:
-    rig = new_rig(stack, spark, simulator.url, look_back=1)
+    pipeline = new_pipeline(stack, spark, simulator.url, look_back=1)
     try:
         for day in range(*QUARTER):
             simulator.behaviour(shuffle=day + 1, page_size=13 if day % 2 else None, end_date="exclusive")
-            rig.run((day, day + 1))
-        assert_same(in_one_go, rig.gold())
-        assert_true(rig, simulator, QUARTER)
+            pipeline.run((day, day + 1))
+        assert_gold_equal(in_one_go, pipeline.gold())
+        assert_gold_equals_sales(pipeline, simulator, QUARTER)
     finally:
         simulator.behaviour()
 
 
-def _assert_nothing_new(rig: Rig) -> None:
-    before = rig.snapshots(), rig.objects(), rig.written_rows()
-    again = rig.run(QUARTER)
+def _assert_nothing_new(pipeline: Pipeline) -> None:
+    before = pipeline.silver_snapshots(), pipeline.objects(), pipeline.written_rows()
+    again = pipeline.run(QUARTER)
     assert not [outcome for outcome in again if outcome.stage in {Stage.TRANSFORM, Stage.QUALITY}]
-    assert (rig.snapshots(), rig.objects(), rig.written_rows()) == before
+    assert (pipeline.silver_snapshots(), pipeline.objects(), pipeline.written_rows()) == before

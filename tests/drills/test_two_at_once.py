@@ -1,4 +1,4 @@
-"""Two runs at once: both end well, or one is told to come again; gold is right, and nothing is left lying about."""
+"""Two runs at once: both end well, or one is asked to try again; gold is right, and nothing is left lying about."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.core.stages import PipelineName, Stage
 from deftunes.pipeline import Outcome, run_pipeline
-from support.pipeline import Days, Rig, assert_true, interval, new_rig
+from support.pipeline import Days, Pipeline, assert_gold_equals_sales, interval, new_pipeline
 from support.simulator import Simulator, running_simulator
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ def simulator() -> Iterator[Simulator]:
         yield simulator
 
 
-def assert_ended_well(rig: Rig, simulator: Simulator) -> None:
-    assert_true(rig, simulator, ALL_DAYS)
-    assert rig.branches() == []
+def assert_ended_well(pipeline: Pipeline, simulator: Simulator) -> None:
+    assert_gold_equals_sales(pipeline, simulator, ALL_DAYS)
+    assert pipeline.branches() == []
     bad = simulator.truth(interval(ALL_DAYS).start, interval(ALL_DAYS).end)["bad"]
-    assert len(rig.quarantine()) == sum(record["rejected"] for record in bad)
+    assert len(pipeline.quarantine()) == sum(record["rejected"] for record in bad)
 
 
 @pytest.mark.parametrize(
@@ -47,27 +47,27 @@ def test_stage_by_stage_in_turns(
     stack: "Stack", spark: "SparkSession", simulator: Simulator, first: Days, second: Days
 ) -> None:
     """The turns are drawn, so that each place where one can overtake the other is met sooner or later."""
-    rig = new_rig(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
+    pipeline = new_pipeline(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
     chance = random.Random(f"{first} {second}")
-    with rig.resources() as one, rig.resources() as other:
+    with pipeline.resources() as one, pipeline.resources() as other:
         runs = [
             takewhile(_is_before_load, run_pipeline(one, PipelineName.API, interval(first))),
             takewhile(_is_before_load, run_pipeline(other, PipelineName.API, interval(second))),
         ]
-        told_to_come_again = []
+        asked_to_try_again = []
         while runs:
             run = chance.choice(runs)
             try:
                 outcome: Outcome | None = next(run, None)
             except RetriableError as error:
-                told_to_come_again.append(error)
+                asked_to_try_again.append(error)
                 outcome = None
             if outcome is None:
                 runs.remove(run)
-    assert len(told_to_come_again) < 2
-    last = rig.run(ALL_DAYS, PipelineName.API)
-    assert told_to_come_again or Stage.TRANSFORM not in {outcome.stage for outcome in last}
-    assert_ended_well(rig, simulator)
+    assert len(asked_to_try_again) < 2
+    last = pipeline.run(ALL_DAYS, PipelineName.API)
+    assert asked_to_try_again or Stage.TRANSFORM not in {outcome.stage for outcome in last}
+    assert_ended_well(pipeline, simulator)
 
 
 def _is_before_load(outcome: Outcome) -> bool:
@@ -78,10 +78,10 @@ def test_the_tasks_of_one_run_with_other_runs_in_between(
     stack: "Stack", spark: "SparkSession", simulator: Simulator
 ) -> None:
     """As two runs of one DAG do: a task by itself finds its batch overtaken, and takes it along."""
-    rig = new_rig(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
+    pipeline = new_pipeline(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
 
     def task(stage: Stage, days: Days = (1, 2)) -> list[Stage]:
-        return [outcome.stage for outcome in rig.stage(stage, Entity.SESSIONS, days)]
+        return [outcome.stage for outcome in pipeline.stage(stage, Entity.SESSIONS, days)]
 
     def another_run(days: Days) -> None:
         for stage in (Stage.EXTRACT, Stage.TRANSFORM, Stage.QUALITY, Stage.PUBLISH):
@@ -100,17 +100,21 @@ def test_the_tasks_of_one_run_with_other_runs_in_between(
     assert task(Stage.QUALITY) == [Stage.TRANSFORM, Stage.QUALITY]
     another_run((3, 4))
     assert task(Stage.PUBLISH) == [Stage.TRANSFORM, Stage.QUALITY, Stage.PUBLISH]
-    assert rig.branches() == []
-    days = {row["session_start_time"].date() for row in rig.silver(Entity.SESSIONS)}
+    assert pipeline.branches() == []
+    days = {row["session_start_time"].date() for row in pipeline.silver(Entity.SESSIONS)}
     assert days == set(interval((0, 4)).days())
 
 
 def test_two_processes(stack: "Stack", spark: "SparkSession", simulator: Simulator) -> None:
-    rig = new_rig(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
+    pipeline = new_pipeline(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
     start, end = map(str, (interval((0, 2)).start, interval((0, 2)).end))
     command = [sys.executable, "-m", "deftunes", "run", "all", "--json", "--start", start, "--end", end]
     with subprocess.Popen(
-        command, env=stack.environment(**rig.variables()), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=stack.environment(**pipeline.variables()),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as other:
         assert other.stdout
         for line in other.stdout:
@@ -118,11 +122,11 @@ def test_two_processes(stack: "Stack", spark: "SparkSession", simulator: Simulat
                 break  # all is landed, and its Spark starts
         codes = []
         try:
-            rig.run((1, 3))
+            pipeline.run((1, 3))
         except RetriableError:
             codes.append(75)
-        told = other.communicate()[1]
-    assert other.returncode in {0, 75}, told
+        stderr = other.communicate()[1]
+    assert other.returncode in {0, 75}, stderr
     if codes or other.returncode:
-        rig.run(ALL_DAYS)
-    assert_ended_well(rig, simulator)
+        pipeline.run(ALL_DAYS)
+    assert_ended_well(pipeline, simulator)

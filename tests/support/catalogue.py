@@ -18,7 +18,7 @@ _VARIABLE = "CATALOGUE_UNDER_TEST"
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class CommandResult:
     """How a command ended."""
 
     exit_code: int
@@ -32,7 +32,7 @@ class Catalogue:
 
     dsn: str
 
-    def run(self, *arguments: object, exit_code: int = 0) -> Ran:
+    def run(self, *arguments: object, exit_code: int = 0) -> CommandResult:
         """`python -m song_catalog` with these arguments, which must end as expected."""
         stdout, stderr = StringIO(), StringIO()
         command = ["song_catalog", *map(str, arguments), "--dsn-env", _VARIABLE]
@@ -45,7 +45,7 @@ class Catalogue:
             try:
                 main()
             except SystemExit as ended:
-                ran = Ran(int(ended.code or 0), stdout.getvalue(), stderr.getvalue())
+                ran = CommandResult(int(ended.code or 0), stdout.getvalue(), stderr.getvalue())
         assert ran.exit_code == exit_code, ran
         return ran
 

@@ -45,7 +45,7 @@ def actual_gold(warehouse: Warehouse) -> Gold:
     return gold
 
 
-def assert_gold(warehouse: Warehouse, silver: dict[Entity, list[Record]], context: object = "") -> None:
+def assert_gold_matches_silver(warehouse: Warehouse, silver: dict[Entity, list[Record]], context: object = "") -> None:
     """Gold is what the design says of these rows; names the first table that is not."""
     expected, actual = expected_gold(silver), actual_gold(warehouse)
     for name in COLUMNS:

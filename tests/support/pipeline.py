@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 OPENING = date(2020, 1, 1)
-_TEMPLATE = "kept_warehouse"
+_COPY = "warehouse_snapshot"
 Days = tuple[int, int]  # half-open, counted from the opening of the shop
 
 
@@ -45,15 +45,15 @@ def interval(days: Days) -> Interval:
 
 
 @dataclass(frozen=True)
-class Rig:
-    """Sources, settings and the one Spark session."""
+class Pipeline:
+    """The pipeline under test: sources, settings and the one Spark session."""
 
     stack: "Stack"
     spark: "SparkSession"
     settings: Settings
 
-    def using(self, **overrides: object) -> "Rig":
-        """The same parts under other settings."""
+    def with_settings(self, **overrides: object) -> "Pipeline":
+        """The same services under other settings."""
         return replace(self, settings=self.settings.model_copy(update=overrides))
 
     @property
@@ -64,7 +64,7 @@ class Rig:
 
     @contextmanager
     def resources(self) -> Iterator[Resources]:
-        """A platform on the test run's Spark session, which outlives it."""
+        """Resources on the test run's Spark session, which outlives it."""
         resources = Resources(self.settings)
         resources.__dict__["spark"] = self.spark
         try:
@@ -80,7 +80,9 @@ class Rig:
         with self.resources() as resources:
             return list(run_pipeline(resources, name, interval(days), options))
 
-    def to_silver(self, days: Days, name: PipelineName, options: ExtractOptions | None = None) -> list[Outcome]:
+    def run_until_published(
+        self, days: Days, name: PipelineName, options: ExtractOptions | None = None
+    ) -> list[Outcome]:
         """`deftunes run` in this process, broken off when everything is published."""
         with self.resources() as resources:
             outcomes = run_pipeline(resources, name, interval(days), options)
@@ -139,7 +141,7 @@ class Rig:
         with self.resources() as resources:
             return [name for entity in Entity for name in Refs(silver_table(resources.catalog, entity)).branches()]
 
-    def snapshots(self) -> dict[str, list[int]]:
+    def silver_snapshots(self) -> dict[str, list[int]]:
         """Every snapshot of every silver table."""
         with self.resources() as resources:
             tables = {name: silver_table(resources.catalog, name) for name in TABLES}
@@ -167,8 +169,8 @@ class Rig:
         )
         return {name: sorted(self.query(f"select xmin::text, ctid::text from {name}")) for (name,) in tables}
 
-    def keep(self) -> "Kept":
-        """Remember the lake, the catalog and the warehouse as they are, to `go_back` to."""
+    def snapshot(self) -> "Snapshot":
+        """Copy the lake, the catalog and the warehouse as they are, for `restore`."""
         bucket, tables = self._bucket(), {}
         with closing(boto3.client("s3", endpoint_url=self.settings.aws_endpoint_url_s3)) as s3:
             bodies = {
@@ -179,25 +181,25 @@ class Rig:
         with closing(boto3.client("glue", endpoint_url=self.settings.aws_endpoint_url)) as glue:
             for table in glue.get_tables(DatabaseName=layout.DATABASE)["TableList"]:
                 tables[table["Name"]] = {name: table[name] for name in _TABLE_INPUT if name in table}
-        database = f"{_TEMPLATE}_{len(_kept)}"
-        _kept.append(database)
+        database = f"{_COPY}_{len(_copies)}"
+        _copies.append(database)
         self._copy_database(parse_dsn(self._warehouse_dsn())["dbname"], database)
-        return Kept(bodies, tables, database)
+        return Snapshot(bodies, tables, database)
 
-    def go_back(self, kept: "Kept") -> None:
+    def restore(self, snapshot: "Snapshot") -> None:
         """Make lake, catalog and warehouse what they were. Iceberg's own files never change and stay."""
         bucket = self._bucket()
         now = self.objects()
         with closing(boto3.client("s3", endpoint_url=self.settings.aws_endpoint_url_s3)) as s3:
-            for key in now.keys() - kept.bodies.keys():
+            for key in now.keys() - snapshot.bodies.keys():
                 if not key.startswith(f"{layout.WAREHOUSE_PREFIX}/"):
                     s3.delete_object(Bucket=bucket, Key=key)
-            for key, body in kept.bodies.items():
+            for key, body in snapshot.bodies.items():
                 s3.put_object(Bucket=bucket, Key=key, Body=body)
         with closing(boto3.client("glue", endpoint_url=self.settings.aws_endpoint_url)) as glue:
-            for table in kept.tables.values():
+            for table in snapshot.tables.values():
                 glue.update_table(DatabaseName=layout.DATABASE, TableInput=table)
-        self._copy_database(kept.database, parse_dsn(self._warehouse_dsn())["dbname"])
+        self._copy_database(snapshot.database, parse_dsn(self._warehouse_dsn())["dbname"])
 
     def _bucket(self) -> str:
         assert self.settings.lake
@@ -218,8 +220,8 @@ class Rig:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A state to go back to."""
+class Snapshot:
+    """The lake, the catalog and the warehouse at one time."""
 
     bodies: dict[str, bytes]
     tables: dict[str, Any]
@@ -227,16 +229,18 @@ class Kept:
 
 
 _TABLE_INPUT = ("Name", "Description", "StorageDescriptor", "TableType", "Parameters", "PartitionKeys")
-_kept: list[str] = []
+_copies: list[str] = []
 
 
-def new_rig(stack: "Stack", spark: "SparkSession", api_url: str | None, *, songs: int = 60, **overrides: object) -> Rig:
+def new_pipeline(
+    stack: "Stack", spark: "SparkSession", api_url: str | None, *, songs: int = 60, **overrides: object
+) -> Pipeline:
     """An empty lake and warehouse, and a catalogue of made-up songs."""
-    settings = stack.fresh(**{"api_url": api_url, "http_budget": 2.0, "http_timeout": 10.0, **overrides})
-    rig = Rig(stack, spark, settings)
+    settings = stack.reset(**{"api_url": api_url, "http_budget": 2.0, "http_timeout": 10.0, **overrides})
+    pipeline = Pipeline(stack, spark, settings)
     if songs:
-        rig.catalogue.run("load", "--rows", songs)
-    return rig
+        pipeline.catalogue.run("load", "--rows", songs)
+    return pipeline
 
 
 def money(amounts: dict[str, str]) -> dict[str, Decimal]:
@@ -244,12 +248,12 @@ def money(amounts: dict[str, str]) -> dict[str, Decimal]:
     return {currency: Decimal(amount) for currency, amount in amounts.items()}
 
 
-def assert_true(rig: Rig, simulator: "Simulator", days: Days) -> None:
+def assert_gold_equals_sales(pipeline: Pipeline, simulator: "Simulator", days: Days) -> None:
     """Gold is what the shop says it sold on these days: per currency, artist and country, to the cent."""
     asked = interval(days)
     truth = simulator.truth(asked.start, asked.end)
-    assert rig.revenue() == money(truth["revenue"])
-    gold = rig.gold()
+    assert pipeline.revenue() == money(truth["revenue"])
+    gold = pipeline.gold()
     assert len(gold["fact_session"]) == truth["items"]
     artists: dict[tuple[Any, ...], Decimal] = {}
     for year, artist, _, currency, total in gold["sales_per_artist_vw"]:
@@ -267,7 +271,7 @@ def assert_true(rig: Rig, simulator: "Simulator", days: Days) -> None:
     }
 
 
-def assert_same(first: Gold, second: Gold, context: object = "") -> None:
+def assert_gold_equal(first: Gold, second: Gold, context: object = "") -> None:
     """Two golds are the same, row for row; names the first table that is not."""
     for name, rows in first.items():
         missing, surplus = rows - second[name], second[name] - rows

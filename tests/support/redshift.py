@@ -1,4 +1,4 @@
-"""A connection to Redshift that records what it is asked: no engine for Redshift runs here, its SQL is parsed instead."""
+"""A connection to Redshift that records what it is asked: no engine for Redshift runs here, so its SQL is parsed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

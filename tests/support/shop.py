@@ -8,6 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from support.api import Reply, records, stub_api
+from support.ids import artist_id, session_id, track_id, user_id
 
 Json = dict[str, Any]
 
@@ -26,7 +27,7 @@ class Shop:
         """Move the clock on: an hour, or what is said."""
         self.now += timedelta(**(by or {"hours": 1}))
 
-    def user(self, number: int, **changes: object) -> Json:
+    def upsert_user(self, number: int, **changes: object) -> Json:
         """Add or change a user."""
         known = self.users.get(number) or {
             "user_id": user_id(number),
@@ -45,9 +46,9 @@ class Shop:
             "session_id": session_id(number),
             "session_items": [
                 {
-                    "song_id": f"TR{place:016d}",
+                    "song_id": track_id(place),
                     "song_name": f"Song {place}",
-                    "artist_id": f"AR{place:016d}",
+                    "artist_id": artist_id(place),
                     "artist_name": f"Artist {place}",
                     "price": price,
                     "currency": "EUR",
@@ -76,16 +77,6 @@ class Shop:
             if start <= date.fromisoformat(session["session_start_time"][:10]) <= end
         ]
         return records(*asked, date=sent_at)
-
-
-def user_id(number: int) -> str:
-    """The id of the shop's user of this number."""
-    return f"{number:08d}-0000-4000-8000-000000000000"
-
-
-def session_id(number: int) -> str:
-    """The id of the shop's session of this number."""
-    return f"{number:08d}-5555-4555-8555-555555555555"
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
 from deftunes.state import schema as declared
 from deftunes.state.manifest import Manifest, write_manifest
+from support.ids import artist_id, session_id, track_id, user_id
 
 Record = dict[str, Any]
 T0 = datetime(2025, 1, 1, tzinfo=UTC)
@@ -61,10 +62,10 @@ def iceberg_schema(table: declared.SilverTable) -> Schema:
     )
 
 
-def song(number: int, **overrides: object) -> Record:
+def song_row(number: int, **overrides: object) -> Record:
     """A catalogue row."""
     return {
-        "track_id": f"TR{number:016d}",
+        "track_id": track_id(number),
         "title": f"Title {number}",
         "song_id": f"SO{number:016d}",
         "release": f"Release {number}",
@@ -83,7 +84,7 @@ def song(number: int, **overrides: object) -> Record:
     }
 
 
-def user(number: int, **overrides: object) -> Record:
+def user_version(number: int, **overrides: object) -> Record:
     """A version of a user, without its instant."""
     return {
         "user_id": user_id(number),
@@ -99,13 +100,15 @@ def user(number: int, **overrides: object) -> Record:
     }
 
 
-def sale(session: int, item: int = 1, *, at: datetime, buyer: int = 1, track: int = 1, **overrides: object) -> Record:
+def session_item(
+    session: int, item: int = 1, *, at: datetime, buyer: int = 1, track: int = 1, **overrides: object
+) -> Record:
     """An item of a session."""
     return {
         "session_id": session_id(session),
         "item_number": item,
         "user_id": user_id(buyer),
-        "track_id": f"TR{track:016d}",
+        "track_id": track_id(track),
         "song_name": f"Title {track}",
         "artist_id": artist_id(track),
         "artist_name": f"Artist {track}",
@@ -117,21 +120,6 @@ def sale(session: int, item: int = 1, *, at: datetime, buyer: int = 1, track: in
         "session_start_time": at,
         **overrides,
     }
-
-
-def user_id(number: int) -> str:
-    """A well-formed user id."""
-    return f"00000000-0000-4000-8000-{number:012d}"
-
-
-def session_id(number: int) -> str:
-    """A well-formed session id."""
-    return f"00000000-0000-4000-9000-{number:012d}"
-
-
-def artist_id(number: int) -> str:
-    """A well-formed artist id."""
-    return f"AR{number:016d}"
 
 
 @dataclass
@@ -165,7 +153,7 @@ class Silver:
             properties={"format-version": "2"},
         )
 
-    def put_songs(self, songs: Iterable[Record], *, at: datetime = T0) -> str:
+    def upsert_songs(self, songs: Iterable[Record], *, at: datetime = T0) -> str:
         """Insert or replace songs by track."""
         arriving = list(songs)
         tracks = {row["track_id"] for row in arriving}
@@ -173,14 +161,14 @@ class Silver:
         replaced = f"track_id in ({_literals(tracks)})" if len(kept) < len(self.rows[Entity.SONGS]) else None
         return self._publish(Entity.SONGS, kept, arriving, replaced, at=at)
 
-    def put_users(self, users: Iterable[Record], *, at: datetime) -> str:
+    def replace_user_versions(self, users: Iterable[Record], *, at: datetime) -> str:
         """The versions of the landing of instant `at`: they take the place of those of the same instant."""
         arriving = [{**row, "effective_from": at} for row in users]
         kept = [row for row in self.rows[Entity.USERS] if row["effective_from"] != at]
         replaced = f"effective_from = '{at.isoformat()}'" if len(kept) < len(self.rows[Entity.USERS]) else None
         return self._publish(Entity.USERS, kept, arriving, replaced, at=at)
 
-    def put_sessions(self, days: Mapping[date, Iterable[Record]], *, at: datetime = T0) -> str:
+    def replace_days(self, days: Mapping[date, Iterable[Record]], *, at: datetime = T0) -> str:
         """Replace whole days; a session that turns up in them leaves the day it was in before."""
         arriving = [row for rows in days.values() for row in rows]
         sessions = {row["session_id"] for row in arriving}

@@ -26,7 +26,7 @@ class Stack:
         self.home = home
         self.settings = embedded.resolve(Settings(home=home), NEEDS)
 
-    def fresh(self, **overrides: object) -> Settings:
+    def reset(self, **overrides: object) -> Settings:
         """Settings over an empty lake, no silver table and two empty databases."""
         self.settings = embedded.resolve(Settings(home=self.home), NEEDS)  # a drill may have killed a service
         self._empty_lake()

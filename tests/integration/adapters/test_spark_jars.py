@@ -39,7 +39,7 @@ def test_an_iceberg_branch_is_written_beside_main_and_moved_to(settings: Setting
     assert any("metadata" in key for key in open_lake(settings).keys("transform/"))
 
 
-def test_deequ_judges_each_row_by_dqdl(spark: "SparkSession") -> None:
+def test_deequ_evaluates_dqdl_rules_row_by_row(spark: "SparkSession") -> None:
     declare_spark_version("3.5")
     from pydeequ.dqdl import EvaluateDataQuality
 

@@ -186,7 +186,7 @@ def test_an_empty_interval_is_a_success_and_a_rerun_of_it_writes_nothing(simulat
     assert sessions(simulator, lake, nothing).written == ()
 
 
-def test_look_back_brings_late_sessions_and_changed_likes(simulator: Simulator, lake: Lake) -> None:
+def test_look_back_lands_late_sessions_and_changed_likes(simulator: Simulator, lake: Lake) -> None:
     week = Interval(date(2020, 2, 21), date(2020, 2, 28))
     simulator.clock("2020-02-28T00:00:00")
     sessions(simulator, lake, week)

@@ -143,7 +143,7 @@ def test_the_first_landing_holds_every_row_in_its_exact_type(catalogue: Catalogu
     assert [part.key.rpartition("/")[2] for part in catalogue.in_use.parts] == ["part-00000.parquet"]
 
 
-def test_text_is_kept_byte_for_byte_and_null_is_not_empty(catalogue: Catalogue) -> None:
+def test_text_is_landed_byte_for_byte_and_null_is_not_empty(catalogue: Catalogue) -> None:
     titles = [
         None, "", " ", "a\tb", "a\nb\r\n", '"quoted", \'and\'', "\\N", "\\", "naïve 🎵", "\u202e", "\x13\x19", "NULL",
         "\ufeff",
@@ -210,7 +210,7 @@ def test_an_update_alone_needs_no_keys(published: Catalogue) -> None:
     assert (published.in_use.rows, len(published.in_use.parts)) == (3, 1)
 
 
-def test_a_deletion_is_told_by_the_keys_that_are_left(published: Catalogue) -> None:
+def test_a_deletion_is_known_from_the_keys_that_are_left(published: Catalogue) -> None:
     keys = published.landed_keys()
     published.sql(f"delete from deftunes.songs where track_id = '{keys[0]}'")
 
@@ -230,7 +230,7 @@ def test_a_key_for_a_key_is_a_change_although_the_count_stays(published: Catalog
     assert key(1) in published.table(1).column("track_id").to_pylist()
 
 
-def test_a_changed_row_brings_every_row_under_its_key(published: Catalogue) -> None:
+def test_with_a_changed_row_every_row_under_its_key_is_landed(published: Catalogue) -> None:
     twin = published.landed_keys()[5]
     published.sql(f"insert into deftunes.songs (track_id, title) values ('{twin}', 'twin'), (null, 'nameless')")
 
@@ -240,7 +240,7 @@ def test_a_changed_row_brings_every_row_under_its_key(published: Catalogue) -> N
     assert published.table(1).num_rows == 502
 
 
-def test_after_conflicts_a_change_is_judged_on_all_rows(published: Catalogue) -> None:
+def test_after_conflicts_a_change_lands_all_rows(published: Catalogue) -> None:
     published.connection.autocommit = False
     spoil(published.connection, ["track_id_duplicate"])
     published.connection.autocommit = True
@@ -339,7 +339,7 @@ def forge(**source: object) -> Callable[[Catalogue], None]:
     ],
     ids=lambda change: change.__name__,
 )
-def test_all_rows_are_read_where_the_cursor_says_nothing_or_little(
+def test_all_rows_are_read_where_the_cursor_is_invalid_or_saves_little(
     published: Catalogue, change: Callable[[Catalogue], None]
 ) -> None:
     change(published)
@@ -352,12 +352,12 @@ def test_all_rows_are_read_where_the_cursor_says_nothing_or_little(
 
 def test_a_view_is_read_whole_each_time(catalogue: Catalogue) -> None:
     catalogue.load(100)
-    catalogue.sql("alter table deftunes.songs rename to kept", "create view deftunes.songs as table deftunes.kept")
+    catalogue.sql("alter table deftunes.songs rename to stored", "create view deftunes.songs as table deftunes.stored")
     catalogue.land()
     catalogue.publish()
     assert catalogue.land().written == ()
 
-    catalogue.sql("update deftunes.kept set title = 'x'")
+    catalogue.sql("update deftunes.stored set title = 'x'")
     catalogue.land()
 
     assert (catalogue.kind(), catalogue.in_use.rows, catalogue.in_use.source["cursor"]) == (FULL, 100, None)
@@ -427,7 +427,7 @@ def test_columns_that_nobody_asked_for_are_reported_and_left(published: Catalogu
     assert published.table().schema.names == list(COLUMNS)
 
 
-def test_a_user_without_rights_is_told(published: Catalogue) -> None:
+def test_a_user_without_rights_is_an_error_with_its_sqlstate(published: Catalogue) -> None:
     published.sql("drop role if exists reader", "create role reader login", "grant usage on schema deftunes to reader")
     dsn = psycopg2.extensions.make_dsn(published.dsn, user="reader")
     with pytest.raises(DeftunesError, match=r"permission denied.*SQLSTATE 42501") as caught:
@@ -465,10 +465,10 @@ def test_a_connection_that_ends_in_mid_read_changes_nothing(published: Catalogue
     published.sql(
         "create function deftunes.ended(text) returns text language sql volatile as "
         "$$ select case when $1 is null then pg_terminate_backend(pg_backend_pid())::text end $$",
-        "alter table deftunes.songs rename to kept",
-        "insert into deftunes.kept (track_id, title) values ('last', null)",
+        "alter table deftunes.songs rename to stored",
+        "insert into deftunes.stored (track_id, title) values ('last', null)",
         f"create view deftunes.songs as select {', '.join(c for c in COLUMNS if c != 'release')}, "
-        "case when track_id = 'last' then deftunes.ended(title) else release end as release from deftunes.kept",
+        "case when track_id = 'last' then deftunes.ended(title) else release end as release from deftunes.stored",
     )
     before = published.objects()
 

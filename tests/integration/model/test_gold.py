@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.gold import assert_gold
-from support.silver import T0, Record, artist_id, sale, song, user
-from support.warehouse import WarehouseEnd, empty_warehouse_end
+from support.gold import assert_gold_matches_silver
+from support.ids import artist_id
+from support.silver import T0, Record, session_item, song_row, user_version
+from support.warehouse import WarehousePipeline, new_warehouse_pipeline
 
 if TYPE_CHECKING:
     from support.stack import Stack
@@ -20,22 +21,24 @@ D1 = T0.date()
 
 
 @pytest.fixture
-def end(stack: "Stack", tmp_path_factory: pytest.TempPathFactory) -> WarehouseEnd:
-    return empty_warehouse_end(stack, tmp_path_factory.getbasetemp() / "dbt")
+def pipeline(stack: "Stack", tmp_path_factory: pytest.TempPathFactory) -> WarehousePipeline:
+    return new_warehouse_pipeline(stack, tmp_path_factory.getbasetemp() / "dbt")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_any_history_ends_in_the_gold_of_its_silver(end: WarehouseEnd, seed: int) -> None:
+def test_any_history_ends_in_the_gold_of_its_silver(pipeline: WarehousePipeline, seed: int) -> None:
     chance = random.Random(seed)
     history = _History(chance)
     for step in range(7):
-        change = history.step(end, step)
-        end.load()
+        change = history.step(pipeline, step)
+        pipeline.load()
         if chance.random() < 0.3:
-            continue  # killed before its model: the next one owes the work
+            continue  # killed before its model: the next one does the work
         start = D1 + DAY * chance.randrange(6)
-        end.model(start, start + DAY * chance.randrange(1, 4))
-        assert_gold(end.warehouse, end.silver.rows, f"after {change} in step {step} of seed {seed}")
+        pipeline.model(start, start + DAY * chance.randrange(1, 4))
+        assert_gold_matches_silver(
+            pipeline.warehouse, pipeline.silver.rows, f"after {change} in step {step} of seed {seed}"
+        )
 
 
 class _History:
@@ -45,26 +48,26 @@ class _History:
         self.chance = chance
         self.landing = T0
 
-    def step(self, end: WarehouseEnd, step: int) -> list[str]:
+    def step(self, pipeline: WarehousePipeline, step: int) -> list[str]:
         kinds = self.chance.sample(("songs", "users", "users again", "sessions", "sessions"), 2)
         for kind in ["sessions"] if step == 0 else kinds:
             match kind:
                 case "songs":
-                    end.silver.put_songs(self.songs())
+                    pipeline.silver.upsert_songs(self.songs())
                 case "users":
                     self.landing += timedelta(hours=self.chance.randrange(1, 30))
-                    end.silver.put_users(self.users(), at=self.landing)
+                    pipeline.silver.replace_user_versions(self.users(), at=self.landing)
                 case "users again":
-                    end.silver.put_users(self.users(), at=self.landing)
+                    pipeline.silver.replace_user_versions(self.users(), at=self.landing)
                 case _:
                     days = sorted(D1 + DAY * day for day in self.chance.sample(range(6), self.chance.randrange(1, 4)))
                     sessions = self.chance.sample(range(15), 9)
-                    end.silver.put_sessions({day: list(self.sales(day, sessions)) for day in days})
+                    pipeline.silver.replace_days({day: list(self.sales(day, sessions)) for day in days})
         return kinds
 
     def songs(self) -> list[Record]:
         return [
-            song(
+            song_row(
                 track,
                 artist_id=artist_id(self.chance.randrange(4)),
                 artist_name=self.chance.choice(("a", "B", "b", "é", None)),
@@ -76,7 +79,7 @@ class _History:
 
     def users(self) -> list[Record]:
         return [
-            user(number, country_code=self.chance.choice(("BR", "DE", None)))
+            user_version(number, country_code=self.chance.choice(("BR", "DE", None)))
             for number in self.chance.sample(range(6), self.chance.randrange(5))
         ]
 
@@ -85,7 +88,7 @@ class _History:
             at = datetime.fromisoformat(f"{day}T{self.chance.choice(('00:00:00', '12:00:00', '23:59:59.999999'))}Z")
             buyer = self.chance.randrange(6)
             for item in range(1, self.chance.randrange(2, 5)):
-                yield sale(
+                yield session_item(
                     session,
                     item,
                     at=at,

@@ -12,7 +12,7 @@ from deftunes.core.entities import Entity, entities_of
 from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.core.stages import PipelineName, Stage
 from deftunes.operations.check import Reconciliation, check
-from support.pipeline import DAY, OPENING, Rig, interval, new_rig
+from support.pipeline import DAY, OPENING, Pipeline, interval, new_pipeline
 from support.shop import Shop, open_shop
 
 if TYPE_CHECKING:
@@ -27,20 +27,20 @@ DAYS = (0, 2)
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Shop]:
     with open_shop() as shop:
-        shop.user(1)
+        shop.upsert_user(1)
         shop.sell(1, f"{OPENING}T12:00:00Z", 0.99, 1.29)
         shop.sell(2, f"{OPENING + DAY}T23:59:59.999999Z", 0.01)
         yield shop
 
 
 @pytest.fixture(scope="module")
-def rig(stack: "Stack", spark: "SparkSession", shop: Shop) -> Rig:
-    return new_rig(stack, spark, shop.url, songs=0, look_back=0)
+def pipeline(stack: "Stack", spark: "SparkSession", shop: Shop) -> Pipeline:
+    return new_pipeline(stack, spark, shop.url, songs=0, look_back=0)
 
 
-def checked(rig: Rig, on_wait: Callable[[BaseException], None] | None = None) -> list[Reconciliation]:
+def checked(pipeline: Pipeline, on_wait: Callable[[BaseException], None] | None = None) -> list[Reconciliation]:
     """What check says: at once, unless there is something to be done while it waits."""
-    with rig.using(lock_timeout=60 if on_wait else 0).resources() as resources:
+    with pipeline.with_settings(lock_timeout=60 if on_wait else 0).resources() as resources:
         return list(check(resources, API, interval(DAYS), on_wait=on_wait or unexpected))
 
 
@@ -48,74 +48,74 @@ def unexpected(reason: BaseException) -> None:
     raise AssertionError(f"waited for: {reason}")
 
 
-def test_each_zone_is_held_against_the_one_before(rig: Rig) -> None:
+def test_each_zone_is_compared_with_the_one_before(pipeline: Pipeline) -> None:
     with pytest.raises(DeftunesError, match="expected a landing of users, found none") as failed:
-        checked(rig)
+        checked(pipeline)
     for entity in entities_of(API):
-        rig.stage(Stage.EXTRACT, entity, DAYS)
+        pipeline.stage(Stage.EXTRACT, entity, DAYS)
     with pytest.raises(DeftunesError, match="expected main to hold the landings of users") as failed:
-        checked(rig)
+        checked(pipeline)
     assert failed.value.exit_code == 1
     with pytest.raises(DeftunesError, match=r"does not hold .*; run: deftunes publish users --start 2020-01-01"):
-        rig.stage(Stage.LOAD, Entity.USERS, DAYS)  # demands the proof by itself
-    rig.run(DAYS, API)
-    rig.stage(Stage.EXTRACT, Entity.USERS, DAYS)
-    users, sessions = checked(rig)
+        pipeline.stage(Stage.LOAD, Entity.USERS, DAYS)  # demands the proof by itself
+    pipeline.run(DAYS, API)
+    pipeline.stage(Stage.EXTRACT, Entity.USERS, DAYS)
+    users, sessions = checked(pipeline)
     assert users.sales is None
     assert sessions.sales == {"EUR": (3, Decimal("2.29"))}
-    assert sessions.batch_id == {row["batch_id"] for row in rig.silver(Entity.SESSIONS)}.pop()
+    assert sessions.batch_id == {row["batch_id"] for row in pipeline.silver(Entity.SESSIONS)}.pop()
 
 
-def test_what_was_published_and_not_brought_further(rig: Rig, shop: Shop) -> None:
-    rig.run(DAYS, API)
+def test_a_published_batch_that_is_not_loaded_or_not_modelled(pipeline: Pipeline, shop: Shop) -> None:
+    pipeline.run(DAYS, API)
     shop.later()
     shop.sell(3, f"{OPENING}T13:00:00Z", 0.5)
-    rig.to_silver(DAYS, API)
+    pipeline.run_until_published(DAYS, API)
     with pytest.raises(RetriableError, match="expected the warehouse to hold batch"):
-        checked(rig)
-    rig.stage(Stage.LOAD, Entity.SESSIONS, DAYS)
+        checked(pipeline)
+    pipeline.stage(Stage.LOAD, Entity.SESSIONS, DAYS)
     with pytest.raises(RetriableError, match="changes that it does not show"):
-        checked(rig)
-    rig.stage(Stage.MODEL, None, DAYS)
-    assert checked(rig)[-1].sales == {"EUR": (4, Decimal("2.79"))}
+        checked(pipeline)
+    pipeline.stage(Stage.MODEL, None, DAYS)
+    assert checked(pipeline)[-1].sales == {"EUR": (4, Decimal("2.79"))}
 
 
-def test_what_another_run_is_bringing_is_waited_for(rig: Rig, shop: Shop) -> None:
-    rig.run(DAYS, API)
+def test_a_batch_that_another_run_is_modelling_is_waited_for(pipeline: Pipeline, shop: Shop) -> None:
+    pipeline.run(DAYS, API)
     shop.later()
     shop.sell(4, f"{OPENING}T14:00:00Z", 0.25)
-    rig.to_silver(DAYS, API)
-    rig.stage(Stage.LOAD, Entity.SESSIONS, DAYS)
-    told: list[BaseException] = []
+    pipeline.run_until_published(DAYS, API)
+    pipeline.stage(Stage.LOAD, Entity.SESSIONS, DAYS)
+    reasons: list[BaseException] = []
 
     def the_other_run_ends(reason: BaseException) -> None:
-        told.append(reason)
-        rig.stage(Stage.MODEL, None, DAYS)
+        reasons.append(reason)
+        pipeline.stage(Stage.MODEL, None, DAYS)
 
-    before = {entity.entity: entity.batch_id for entity in checked(rig, the_other_run_ends)}
-    assert len(told) == 1
-    assert "changes that it does not show" in str(told[0])
-    assert before == {held.entity: held.batch_id for held in checked(rig)}
+    before = {entity.entity: entity.batch_id for entity in checked(pipeline, the_other_run_ends)}
+    assert len(reasons) == 1
+    assert "changes that it does not show" in str(reasons[0])
+    assert before == {entity.entity: entity.batch_id for entity in checked(pipeline)}
 
 
-def test_gold_that_lost_a_sale_or_a_view_that_was_not_refreshed(rig: Rig) -> None:
-    rig.run(DAYS, API)
-    assert rig.settings.warehouse_dsn
-    with closing(psycopg2.connect(rig.settings.warehouse_dsn.get_secret_value())) as connection, connection:
+def test_gold_that_lost_a_sale_or_a_view_that_was_not_refreshed(pipeline: Pipeline) -> None:
+    pipeline.run(DAYS, API)
+    assert pipeline.settings.warehouse_dsn
+    with closing(psycopg2.connect(pipeline.settings.warehouse_dsn.get_secret_value())) as connection, connection:
         connection.cursor().execute("delete from deftunes_serving.fact_session where price = 0.01")
     with pytest.raises(DeftunesError, match=r"same sales of .* in the silver and in the fact, got \d items"):
-        checked(rig)
-    with closing(psycopg2.connect(rig.settings.warehouse_dsn.get_secret_value())) as connection, connection:
+        checked(pipeline)
+    with closing(psycopg2.connect(pipeline.settings.warehouse_dsn.get_secret_value())) as connection, connection:
         connection.cursor().execute(
             "update deftunes_serving.fact_session set price = price + 0.01 where session_date = %s", (OPENING,)
         )
         connection.cursor().execute("delete from deftunes_transform.sessions where price = 0.01")
         connection.cursor().execute("update deftunes_transform.sessions set price = price + 0.01")
     with pytest.raises(DeftunesError, match="in the fact, by month and in the view, by month"):
-        checked(rig)
+        checked(pipeline)
 
 
-def test_the_command_line(rig: Rig) -> None:
-    ended = rig.command("check", "songs", "--json", days=DAYS)
+def test_the_command_line(pipeline: Pipeline) -> None:
+    ended = pipeline.command("check", "songs", "--json", days=DAYS)
     assert ended.returncode == 1
     assert "expected a landing of songs" in ended.stderr

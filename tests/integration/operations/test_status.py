@@ -9,7 +9,7 @@ from pyiceberg.table import Table
 from deftunes.core import layout
 from deftunes.core.stages import PipelineName
 from deftunes.operations.status import entity_states
-from support.pipeline import OPENING, Rig, new_rig
+from support.pipeline import OPENING, Pipeline, new_pipeline
 from support.shop import Shop, open_shop
 
 if TYPE_CHECKING:
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 @pytest.fixture
 def shop() -> Iterator[Shop]:
     with open_shop() as shop:
-        shop.user(1)
-        shop.user(2, user_name=None)
+        shop.upsert_user(1)
+        shop.upsert_user(2, user_name=None)
         shop.sell(1, f"{OPENING}T12:00:00Z", 0.99, 99, 98)
         yield shop
 
 
 @pytest.fixture
-def rig(stack: "Stack", spark: "SparkSession", shop: Shop) -> Rig:
-    return new_rig(stack, spark, shop.url, songs=0, look_back=0, max_rejected=1.0)
+def pipeline(stack: "Stack", spark: "SparkSession", shop: Shop) -> Pipeline:
+    return new_pipeline(stack, spark, shop.url, songs=0, look_back=0, max_rejected=1.0)
 
 
-def test_rejected_records_are_counted_without_their_texts(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    rig.to_silver((0, 1), PipelineName.API)
+def test_rejected_records_are_counted_without_their_texts(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline.run_until_published((0, 1), PipelineName.API)
     scan, read = Table.scan, []
 
     def watched(self: Table, *arguments: Any, **options: Any) -> Any:
@@ -42,7 +42,7 @@ def test_rejected_records_are_counted_without_their_texts(rig: Rig, monkeypatch:
         return scan(self, *arguments, **options)
 
     monkeypatch.setattr(Table, "scan", watched)
-    with rig.resources() as resources:
+    with pipeline.resources() as resources:
         states = entity_states(resources)
     assert {state["entity"]: state["in_quarantine"] for state in states} == {"songs": 0, "users": 1, "sessions": 2}
     assert read == [("entity",)]

@@ -12,7 +12,7 @@ from deftunes.cli import stages
 from deftunes.cli.app import app
 from deftunes.core import layout
 from deftunes.core.interval import midnight
-from support.pipeline import DAY, OPENING, Days, Rig, interval, new_rig
+from support.pipeline import DAY, OPENING, Days, Pipeline, interval, new_pipeline
 from support.shop import Shop, open_shop
 
 if TYPE_CHECKING:
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 @pytest.fixture
 def shop() -> Iterator[Shop]:
     with open_shop() as shop:
-        shop.user(1)
+        shop.upsert_user(1)
         yield shop
 
 
 @pytest.fixture
-def rig(stack: "Stack", spark: "SparkSession", shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    rig = new_rig(stack, spark, shop.url, songs=0, look_back=0)
-    monkeypatch.setattr(stages, "open_resources", lambda *_: rig.resources())
-    return rig
+def pipeline(stack: "Stack", spark: "SparkSession", shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    pipeline = new_pipeline(stack, spark, shop.url, songs=0, look_back=0)
+    monkeypatch.setattr(stages, "open_resources", lambda *_: pipeline.resources())
+    return pipeline
 
 
 def backfill(days: Days) -> list[dict[str, Any]]:
@@ -44,12 +44,14 @@ def backfill(days: Days) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def test_days_that_were_not_over_are_asked_for_again_and_finished_chunks_are_not(rig: Rig, shop: Shop) -> None:
+def test_days_that_were_not_over_are_asked_for_again_and_finished_chunks_are_not(
+    pipeline: Pipeline, shop: Shop
+) -> None:
     shop.now = datetime(2020, 1, 3, 13, tzinfo=UTC)  # on the first day of the second chunk
     shop.sell(1, f"{OPENING}T12:00:00Z", 0.99)
     shop.sell(2, f"{OPENING + 2 * DAY}T12:00:00Z", 0.99)
     assert backfill((0, 4))[-1] == backfill_end(unfinished=1)
-    assert len(rig.silver("sessions")) == 2
+    assert len(pipeline.silver("sessions")) == 2
 
     shop.sell(3, f"{OPENING}T13:00:00Z", 0.5)  # a late one; the chunk of its day is finished
     shop.sell(4, f"{OPENING + 2 * DAY}T14:00:00Z", 0.5)
@@ -59,10 +61,10 @@ def test_days_that_were_not_over_are_asked_for_again_and_finished_chunks_are_not
     asked = [line["interval"] for line in printed if line.get("entity") == "sessions" and line["stage"] == "extract"]
     assert len(asked) == 1
     assert printed[-1] == backfill_end(unfinished=0)
-    sold = {row["session_start_time"] for row in rig.silver("sessions")}
+    sold = {row["session_start_time"] for row in pipeline.silver("sessions")}
     assert len(sold) == 4
     assert datetime(2020, 1, 1, 13, tzinfo=UTC) not in sold
-    assert rig.query(f"select count(*) from {layout.SERVING_SCHEMA}.fact_session") == [(4,)]
+    assert pipeline.query(f"select count(*) from {layout.SERVING_SCHEMA}.fact_session") == [(4,)]
 
     assert backfill((0, 4)) == [backfill_end(unfinished=0)]
 

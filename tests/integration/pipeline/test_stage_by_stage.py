@@ -12,8 +12,9 @@ from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.core.stages import PipelineName, Stage
 from deftunes.operations.maintain import maintain
-from support.pipeline import DAY, OPENING, Days, Rig, interval, new_rig
-from support.shop import Shop, open_shop, session_id
+from support.ids import session_id
+from support.pipeline import DAY, OPENING, Days, Pipeline, interval, new_pipeline
+from support.shop import Shop, open_shop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,15 +27,15 @@ EXTRACT, TRANSFORM, QUALITY, PUBLISH = Stage.EXTRACT, Stage.TRANSFORM, Stage.QUA
 @pytest.fixture
 def shop() -> Iterator[Shop]:
     with open_shop() as shop:
-        shop.user(1)
+        shop.upsert_user(1)
         sell(shop, 6, day=6)
         sell(shop, 7, day=7)
         yield shop
 
 
 @pytest.fixture
-def rig(stack: "Stack", spark: "SparkSession", shop: Shop) -> Rig:
-    return new_rig(stack, spark, shop.url, songs=20, look_back=2)
+def pipeline(stack: "Stack", spark: "SparkSession", shop: Shop) -> Pipeline:
+    return new_pipeline(stack, spark, shop.url, songs=20, look_back=2)
 
 
 def sell(shop: Shop, number: int, *, day: int) -> None:
@@ -42,82 +43,82 @@ def sell(shop: Shop, number: int, *, day: int) -> None:
     shop.sell(number, f"{OPENING + day * DAY}T12:00:00Z", 0.99)
 
 
-def tasks(rig: Rig, entity: Entity, days: Days, *stages: Stage) -> list[Stage]:
+def tasks(pipeline: Pipeline, entity: Entity, days: Days, *stages: Stage) -> list[Stage]:
     """These stages, each by itself; returns what was done."""
-    return [outcome.stage for stage in stages for outcome in rig.stage(stage, entity, days)]
+    return [outcome.stage for stage in stages for outcome in pipeline.stage(stage, entity, days)]
 
 
-def assert_found_out(rig: Rig, entity: Entity, days: Days, stage: Stage, missing: Stage) -> None:
+def assert_refused(pipeline: Pipeline, entity: Entity, days: Days, stage: Stage, missing: Stage) -> None:
     with pytest.raises(DeftunesError) as failed:
-        tasks(rig, entity, days, stage)
+        tasks(pipeline, entity, days, stage)
     asked = interval(days)  # not what it is widened to: the command widens it by itself
     assert str(failed.value).endswith(f"run: deftunes {missing} {entity} --start {asked.start} --end {asked.end}")
     assert not isinstance(failed.value, RetriableError)
 
 
-def test_maintenance_between_the_stages(rig: Rig) -> None:
+def test_maintenance_between_the_stages(pipeline: Pipeline) -> None:
     """It moves main without a batch, so the batch that was under way keeps its id and is on no branch of main."""
     days = (0, 1)
 
     def change_a_song(title: str) -> None:
-        with closing(psycopg2.connect(rig.catalogue.dsn)) as connection, connection, connection.cursor() as cursor:
+        with closing(psycopg2.connect(pipeline.catalogue.dsn)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(
                 "update deftunes.songs set title = %s where track_id = (select min(track_id) from deftunes.songs)",
                 (title,),
             )
 
     def compact() -> None:
-        before = rig.snapshots()[Entity.SONGS]
-        with rig.resources() as resources:
+        before = pipeline.silver_snapshots()[Entity.SONGS]
+        with pipeline.resources() as resources:
             list(maintain(resources.spark, resources.catalog, keep_days=7))
-        assert rig.snapshots()[Entity.SONGS] != before
+        assert pipeline.silver_snapshots()[Entity.SONGS] != before
 
-    rig.to_silver(days, PipelineName.SONGS)
+    pipeline.run_until_published(days, PipelineName.SONGS)
     change_a_song("one")
-    rig.to_silver(days, PipelineName.SONGS)  # leaves a delete file, which is worth a rewrite
+    pipeline.run_until_published(days, PipelineName.SONGS)  # leaves a delete file, which is worth a rewrite
     change_a_song("two")
-    tasks(rig, Entity.SONGS, days, EXTRACT, TRANSFORM, QUALITY)
+    tasks(pipeline, Entity.SONGS, days, EXTRACT, TRANSFORM, QUALITY)
     compact()
-    assert tasks(rig, Entity.SONGS, days, PUBLISH) == [TRANSFORM, QUALITY, PUBLISH]
+    assert tasks(pipeline, Entity.SONGS, days, PUBLISH) == [TRANSFORM, QUALITY, PUBLISH]
     change_a_song("three")
-    tasks(rig, Entity.SONGS, days, EXTRACT, TRANSFORM)
+    tasks(pipeline, Entity.SONGS, days, EXTRACT, TRANSFORM)
     compact()
-    assert_found_out(rig, Entity.SONGS, days, PUBLISH, QUALITY)
-    assert tasks(rig, Entity.SONGS, days, QUALITY) == [TRANSFORM, QUALITY]
-    assert tasks(rig, Entity.SONGS, days, PUBLISH) == [PUBLISH]
-    assert rig.branches() == []
-    assert min((row["track_id"], row["title"]) for row in rig.silver(Entity.SONGS))[1] == "three"
+    assert_refused(pipeline, Entity.SONGS, days, PUBLISH, QUALITY)
+    assert tasks(pipeline, Entity.SONGS, days, QUALITY) == [TRANSFORM, QUALITY]
+    assert tasks(pipeline, Entity.SONGS, days, PUBLISH) == [PUBLISH]
+    assert pipeline.branches() == []
+    assert min((row["track_id"], row["title"]) for row in pipeline.silver(Entity.SONGS))[1] == "three"
 
 
-def test_landings_and_batches_of_other_runs_between_the_stages(rig: Rig, shop: Shop) -> None:
+def test_landings_and_batches_of_other_runs_between_the_stages(pipeline: Pipeline, shop: Shop) -> None:
     """They change which landings are in use for our interval, so our batch has another id than the one written."""
     ours, before = (7, 8), (6, 7)  # the day before is looked back to once it is landed
 
     def our(*stages: Stage) -> list[Stage]:
-        return tasks(rig, Entity.SESSIONS, ours, *stages)
+        return tasks(pipeline, Entity.SESSIONS, ours, *stages)
 
     our(EXTRACT)
-    assert_found_out(rig, Entity.SESSIONS, ours, QUALITY, TRANSFORM)
+    assert_refused(pipeline, Entity.SESSIONS, ours, QUALITY, TRANSFORM)
     our(TRANSFORM)
-    tasks(rig, Entity.SESSIONS, before, EXTRACT)
-    assert_found_out(rig, Entity.SESSIONS, ours, PUBLISH, QUALITY)
+    tasks(pipeline, Entity.SESSIONS, before, EXTRACT)
+    assert_refused(pipeline, Entity.SESSIONS, ours, PUBLISH, QUALITY)
     assert our(QUALITY) == [TRANSFORM, QUALITY]
     sell(shop, 106, day=6)
-    tasks(rig, Entity.SESSIONS, before, EXTRACT, TRANSFORM, QUALITY, PUBLISH)
-    assert rig.branches() == []  # ours can never be published: dropped by the other run
+    tasks(pipeline, Entity.SESSIONS, before, EXTRACT, TRANSFORM, QUALITY, PUBLISH)
+    assert pipeline.branches() == []  # ours can never be published: dropped by the other run
     assert our(PUBLISH) == [TRANSFORM, QUALITY, PUBLISH]
 
     # What is published is no proof for what was landed since.
     sell(shop, 107, day=7)
     our(EXTRACT)
-    assert_found_out(rig, Entity.SESSIONS, ours, QUALITY, TRANSFORM)
-    assert_found_out(rig, Entity.SESSIONS, ours, PUBLISH, QUALITY)
+    assert_refused(pipeline, Entity.SESSIONS, ours, QUALITY, TRANSFORM)
+    assert_refused(pipeline, Entity.SESSIONS, ours, PUBLISH, QUALITY)
     our(TRANSFORM)
-    with rig.resources() as resources:  # as another try of transform does before it writes
+    with pipeline.resources() as resources:  # as another try of transform does before it writes
         table = silver_table(resources.catalog, Entity.SESSIONS)
         assert table
-        drop_branch(table, *rig.branches())
+        drop_branch(table, *pipeline.branches())
     assert our(QUALITY, PUBLISH) == [TRANSFORM, QUALITY, PUBLISH]
-    assert rig.branches() == []
-    sold = sorted(row["session_id"] for row in rig.silver(Entity.SESSIONS))
+    assert pipeline.branches() == []
+    sold = sorted(row["session_id"] for row in pipeline.silver(Entity.SESSIONS))
     assert sold == [session_id(number) for number in (6, 7, 106, 107)]

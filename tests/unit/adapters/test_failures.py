@@ -1,4 +1,4 @@
-"""AWS's own errors in our words: who acts, and that nothing is hidden."""
+"""AWS's own errors as the platform's: who has to act, and that nothing is hidden."""
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -12,7 +12,7 @@ def answer(code: str, status: int) -> ClientError:
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         (EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"), 75, "AWS did not answer"),
         (answer("InternalServiceException", 500), 75, "AWS failed on GetTable: InternalServiceException"),
@@ -21,15 +21,15 @@ def answer(code: str, status: int) -> ClientError:
         (OSError("When reading x: AWS Error NETWORK_CONNECTION during HeadObject"), 75, "AWS did not answer"),
     ],
 )
-def test_who_acts(error: Exception, code: int, told: str) -> None:
-    with pytest.raises(DeftunesError, match=told) as failed, aws_failures():
+def test_an_error_of_aws_becomes_one_that_says_who_has_to_act(error: Exception, code: int, message: str) -> None:
+    with pytest.raises(DeftunesError, match=message) as failed, aws_failures():
         raise error
     assert failed.value.exit_code == code
     assert failed.value.__cause__ is error
 
 
 @pytest.mark.parametrize("error", [RefusedError("ours"), FileNotFoundError("a file"), ZeroDivisionError()])
-def test_all_else_passes_through(error: Exception) -> None:
+def test_any_other_error_passes_through(error: Exception) -> None:
     with pytest.raises(type(error)) as failed, aws_failures():
         raise error
     assert failed.value is error

@@ -88,7 +88,7 @@ def test_another_pin_for_the_same_coordinate_is_checked_anew_at_set_up(
     assert len(fetched) == 2
 
 
-def test_what_maven_sends_is_not_kept_where_it_differs_from_the_pin(
+def test_a_jar_from_maven_that_differs_from_its_pin_is_not_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jars, "required", lambda: (JAR,))

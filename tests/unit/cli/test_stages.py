@@ -15,7 +15,7 @@ from deftunes.core.settings import Settings
 from deftunes.operations import maintain as maintenance
 
 
-def test_what_spark_throws_is_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_spark_becomes_one_of_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def resources(*_: object) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(spark=None, catalog=None, settings=Settings())

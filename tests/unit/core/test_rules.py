@@ -1,4 +1,4 @@
-"""The DQDL files: parsed whole, thresholds filled in, the kinds the platform promises."""
+"""The DQDL files: parsed whole, thresholds filled in, the kinds that the platform uses."""
 
 from decimal import Decimal
 
@@ -10,14 +10,14 @@ from deftunes.state.schema import TABLES
 
 
 @pytest.mark.parametrize("entity", Entity)
-def test_every_rule_speaks_of_columns_that_silver_has(entity: Entity) -> None:
+def test_every_rule_is_about_columns_of_silver(entity: Entity) -> None:
     rules = load_ruleset(entity, max_price=2).rules
     assert rules
     columns = set(TABLES[entity].column_names)
     assert all(columns.issuperset(rule.columns) for rule in rules)
 
 
-def test_the_promised_kinds_all_appear() -> None:
+def test_all_kinds_of_rules_are_used() -> None:
     kinds = {rule.kind for entity in Entity for rule in load_ruleset(entity, max_price=2).rules}
     assert kinds >= {"IsComplete", "ColumnLength", "Uniqueness", "ColumnValues"}
 

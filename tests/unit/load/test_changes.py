@@ -78,7 +78,7 @@ def changes(chain: Iterable[Write], loaded: int | None, expired: int = 0) -> Any
 
 A, B, C = (("a", Operation.APPEND), ("b", Operation.OVERWRITE), ("c", Operation.OVERWRITE))
 COMPACTED = (None, Operation.REPLACE)
-NAMELESS = (None, Operation.APPEND)
+NO_BATCH = (None, Operation.APPEND)
 
 
 def test_there_is_nothing_before_the_first_batch() -> None:
@@ -89,7 +89,7 @@ def test_there_is_nothing_new_at_the_loaded_head() -> None:
     assert changes([A, B], 2) is None
 
 
-def test_the_first_load_brings_everything() -> None:
+def test_the_first_load_is_of_everything() -> None:
     found = changes([A, B], None)
     assert (found.head, found.batch_id, found.everything) == (2, "b", True)
 
@@ -113,12 +113,12 @@ def test_the_batch_is_the_newest_one_under_a_compaction() -> None:
     assert changes([A, B, COMPACTED], 1).batch_id == "b"
 
 
-def test_a_nameless_write_brings_everything() -> None:
-    assert changes([A, NAMELESS, C], 1).everything
-    assert changes([A, NAMELESS], 1).everything
+def test_after_a_write_without_a_batch_everything_is_loaded() -> None:
+    assert changes([A, NO_BATCH, C], 1).everything
+    assert changes([A, NO_BATCH], 1).everything
 
 
-def test_a_merge_belongs_to_the_named_commit_of_its_writer_right_after_it() -> None:
+def test_a_merge_belongs_to_the_commit_with_a_batch_that_its_writer_makes_next() -> None:
     merge, named = (None, Operation.OVERWRITE, "app-1"), ("b", Operation.APPEND, "app-1")
     found = changes([A, merge, named], 1)
     assert not found.everything
@@ -135,10 +135,10 @@ def test_compactions_alone_are_no_batch() -> None:
 
 
 @pytest.mark.parametrize("loaded", [7, 2])
-def test_a_loaded_snapshot_that_is_no_ancestor_brings_everything(loaded: int) -> None:
+def test_after_a_loaded_snapshot_that_is_no_ancestor_everything_is_loaded(loaded: int) -> None:
     assert changes([A, B, C, C], loaded, expired=2).everything
 
 
-def test_a_lost_manifest_is_named() -> None:
+def test_a_lost_manifest_is_an_error_that_names_the_batch() -> None:
     with pytest.raises(DeftunesError, match="expected the manifest of batch lost"):
         changes([A, ("lost", Operation.APPEND)], 1)

@@ -1,4 +1,4 @@
-"""What a failed build says, and who acts next."""
+"""What a failed build says, and who has to act."""
 
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ def test_a_failed_test_is_named_with_its_sql() -> None:
     assert "5 after them were left as they are" in str(error)
 
 
-def test_a_server_that_went_away_is_worth_another_try() -> None:
+def test_a_lost_connection_is_retriable() -> None:
     node = Node("dim_songs", "model", "Database Error server closed the connection unexpectedly", None)
     assert type(_failure(Built(0, 0, 9, (node,)), INTERVAL, LOG)) is RetriableError
     both = (node, Node("dim_users", "model", "Database Error column x does not exist", None))

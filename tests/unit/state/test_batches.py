@@ -1,4 +1,4 @@
-"""A batch's identity and what it still has to bring, decided without reading a row."""
+"""A batch's identity and which of its landings are still pending, decided without reading a row."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -44,11 +44,11 @@ class Main(Refs):
 def lake(tmp_path: Path) -> MemoryLake:
     lake = MemoryLake()
     for day in DAYS:
-        land(lake, day, f"{day} A", tmp_path)
+        land_day(lake, day, f"{day} A", tmp_path)
     return lake
 
 
-def land(lake: MemoryLake, day: date, content: str, tmp_path: Path, hour: int = 0) -> None:
+def land_day(lake: MemoryLake, day: date, content: str, tmp_path: Path, hour: int = 0) -> None:
     file = tmp_path / "part"
     file.write_text(content)
     digest = content.encode().hex().ljust(64, "0")[-64:]
@@ -56,11 +56,13 @@ def land(lake: MemoryLake, day: date, content: str, tmp_path: Path, hour: int = 
     Landings(lake, Entity.SESSIONS).commit(Draft(layout.day_unit(day), at, digest, 1, ((file, 1),)), INTERVAL)
 
 
-def plan(lake: MemoryLake, main: Refs | None = None, rules: str = RULES, days: tuple[date, ...] = DAYS) -> Batch:
+def planned(lake: MemoryLake, main: Refs | None = None, rules: str = RULES, days: tuple[date, ...] = DAYS) -> Batch:
     return plan_batch(lake, main or Main(), Entity.SESSIONS, RunWindow(INTERVAL, days), rules)
 
 
-def publish(lake: MemoryLake, batch: Batch, links: dict[str, list[str]] | None = None, *, mark: bool = True) -> Refs:
+def publish_batch(
+    lake: MemoryLake, batch: Batch, links: dict[str, list[str]] | None = None, *, mark: bool = True
+) -> Refs:
     manifest = Manifest(
         entity=Entity.SESSIONS,
         batch_id=batch.id,
@@ -78,55 +80,55 @@ def publish(lake: MemoryLake, batch: Batch, links: dict[str, list[str]] | None =
 
 
 def test_the_same_landings_are_the_same_batch(lake: MemoryLake) -> None:
-    assert plan(lake) == plan(lake)
-    assert plan(lake).pending == tuple(layout.day_unit(day) for day in DAYS)
+    assert planned(lake) == planned(lake)
+    assert planned(lake).pending == tuple(layout.day_unit(day) for day in DAYS)
 
 
-def test_rules_content_and_what_main_holds_each_make_another_batch(lake: MemoryLake, tmp_path: Path) -> None:
-    first = plan(lake)
-    other_rules = plan(lake, rules="s" * 16)
-    main = publish(lake, first)
-    land(lake, DAY, "B", tmp_path, hour=1)
-    second = plan(lake, main)
-    main = publish(lake, second)
-    land(lake, DAY, f"{DAY} A", tmp_path, hour=2)
-    third = plan(lake, main)
+def test_other_rules_content_or_main_each_make_another_batch(lake: MemoryLake, tmp_path: Path) -> None:
+    first = planned(lake)
+    other_rules = planned(lake, rules="s" * 16)
+    main = publish_batch(lake, first)
+    land_day(lake, DAY, "B", tmp_path, hour=1)
+    second = planned(lake, main)
+    main = publish_batch(lake, second)
+    land_day(lake, DAY, f"{DAY} A", tmp_path, hour=2)
+    third = planned(lake, main)
     assert len({first.id, other_rules.id, second.id, third.id}) == 4
     assert third.landings[layout.day_unit(DAY)].digest == first.landings[layout.day_unit(DAY)].digest
 
 
 @pytest.mark.parametrize("mark", [True, False], ids=["marked", "killed before its markers"])
 def test_a_published_batch_leaves_nothing_new(lake: MemoryLake, *, mark: bool) -> None:
-    assert plan(lake, publish(lake, plan(lake), mark=mark)).is_published
+    assert planned(lake, publish_batch(lake, planned(lake), mark=mark)).is_published
 
 
 def test_only_what_main_lacks_is_pending(lake: MemoryLake, tmp_path: Path) -> None:
-    main = publish(lake, plan(lake))
-    land(lake, DAYS[1], "late sale", tmp_path, hour=1)
-    assert plan(lake, main).pending == (layout.day_unit(DAYS[1]),)
-    assert plan(lake, main, rules="s" * 16).pending == tuple(layout.day_unit(day) for day in DAYS)
+    main = publish_batch(lake, planned(lake))
+    land_day(lake, DAYS[1], "late sale", tmp_path, hour=1)
+    assert planned(lake, main).pending == (layout.day_unit(DAYS[1]),)
+    assert planned(lake, main, rules="s" * 16).pending == tuple(layout.day_unit(day) for day in DAYS)
 
 
 def test_a_day_that_shares_a_session_is_linked_when_the_other_day_changes(lake: MemoryLake, tmp_path: Path) -> None:
     elsewhere = date(2019, 12, 1)
-    main = publish(lake, plan(lake), links={layout.day_unit(DAY): [elsewhere.isoformat()]})
-    assert not plan(lake, main).linked_days
-    land(lake, DAY, "moved back", tmp_path, hour=1)
-    assert plan(lake, main).linked_days == {elsewhere}
+    main = publish_batch(lake, planned(lake), links={layout.day_unit(DAY): [elsewhere.isoformat()]})
+    assert not planned(lake, main).linked_days
+    land_day(lake, DAY, "moved back", tmp_path, hour=1)
+    assert planned(lake, main).linked_days == {elsewhere}
 
 
 def test_the_days_that_a_linked_day_shares_sessions_with_are_linked_too(lake: MemoryLake) -> None:
     chain = [DAYS[0], *(date(2019, 12, day) for day in (1, 2, 3))]
     for day, partner in pairwise(chain):
         lake.put_json(layout.published_key(Entity.SESSIONS, layout.day_unit(day)), {"shares": [partner.isoformat()]})
-    assert plan(lake).linked_days == set(chain[1:])
+    assert planned(lake).linked_days == set(chain[1:])
 
 
 def test_a_batch_begun_before_keeps_its_landings_and_days(lake: MemoryLake, tmp_path: Path) -> None:
-    batch = plan(lake)
+    batch = planned(lake)
     assert resume_batch(lake, batch) == batch
     linked = date(2019, 12, 1)
-    land(lake, linked, "as it was", tmp_path)
+    land_day(lake, linked, "as it was", tmp_path)
     landing = Landings(lake, Entity.SESSIONS).in_use(layout.day_unit(linked))
     assert landing
     manifest = Manifest(
@@ -143,7 +145,7 @@ def test_a_batch_begun_before_keeps_its_landings_and_days(lake: MemoryLake, tmp_
         linked_days=(linked,),
     )
     write_manifest(lake, manifest)
-    land(lake, linked, "landed since", tmp_path, hour=1)
+    land_day(lake, linked, "landed since", tmp_path, hour=1)
     begun = resume_batch(lake, batch)
     assert begun.landings == {**batch.landings, layout.day_unit(linked): landing}
     assert sorted(begun.pending) == sorted(manifest.landings)
@@ -151,34 +153,34 @@ def test_a_batch_begun_before_keeps_its_landings_and_days(lake: MemoryLake, tmp_
 
 
 def test_a_manifest_is_never_replaced_by_one_of_other_landings_or_days(lake: MemoryLake) -> None:
-    publish(lake, plan(lake))
+    publish_batch(lake, planned(lake))
     (key,) = [key for key in lake.objects if key.startswith("batches/")]
     manifest = Manifest.from_json(lake.get_json(key) or {})
-    kept = lake.objects[key]
+    before = lake.objects[key]
     unit = layout.day_unit(DAYS[0])
     for other in (replace(manifest, days=DAYS[:1]), replace(manifest, landings={**manifest.landings, unit: "other"})):
         with pytest.raises(RetriableError, match="meanwhile"):
             write_manifest(lake, other)
-    assert lake.objects[key] == kept
+    assert lake.objects[key] == before
     write_manifest(lake, replace(manifest, released=("a",)))
-    assert lake.objects[key] != kept
+    assert lake.objects[key] != before
 
 
-def test_what_was_not_landed_is_named_with_the_command(lake: MemoryLake) -> None:
+def test_a_missing_landing_is_an_error_with_the_command_to_run(lake: MemoryLake) -> None:
     with pytest.raises(DeftunesError, match=r"first: 2020-01-09.*extract sessions --start 2020-01-09 --end 2020-01-10"):
-        plan(lake, days=(*DAYS, date(2020, 1, 9)))
+        planned(lake, days=(*DAYS, date(2020, 1, 9)))
     with pytest.raises(DeftunesError, match="deftunes extract songs"):
         plan_batch(lake, Main(), Entity.SONGS, RunWindow(INTERVAL, ()), RULES)
 
 
-def test_a_lost_manifest_is_said_not_guessed(lake: MemoryLake) -> None:
+def test_a_lost_manifest_is_an_error(lake: MemoryLake) -> None:
     with pytest.raises(DeftunesError, match="expected the manifest of batch"):
-        plan(lake, Main(batch_id="f" * 16))
+        planned(lake, Main(batch_id="f" * 16))
 
 
 def test_the_head_marker_comes_last(lake: MemoryLake) -> None:
-    batch = plan(lake)
-    publish(lake, batch)
+    batch = planned(lake)
+    publish_batch(lake, batch)
     manifest = Manifest.from_json(lake.get_json(layout.batch_key(Entity.SESSIONS, batch.id)) or {})
     assert is_marked(lake, manifest)
     assert list(lake.objects)[-1] == layout.published_key(Entity.SESSIONS, "head")

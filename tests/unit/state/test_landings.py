@@ -45,7 +45,7 @@ def test_a_landing_is_in_use_and_its_receipt_reads_back(landings: Landings, lake
     assert (part.sha256, part.bytes) == (hashlib.sha256(b"one").hexdigest(), 3)
 
 
-def test_the_same_content_again_writes_nothing_and_the_first_receipt_stands(
+def test_the_same_content_again_writes_nothing_and_the_first_receipt_stays_in_use(
     landings: Landings, lake: MemoryLake, tmp_path: Path
 ) -> None:
     first = landings.commit(draft(tmp_path, "one"), INTERVAL).receipt
@@ -69,7 +69,7 @@ def test_newer_content_takes_the_place_and_destroys_nothing(
     assert before.items() <= lake.objects.items()
 
 
-def test_an_older_extract_is_kept_beside_and_not_used(landings: Landings, tmp_path: Path) -> None:
+def test_an_older_extract_is_written_and_not_in_use(landings: Landings, tmp_path: Path) -> None:
     newest = landings.commit(draft(tmp_path, "one"), INTERVAL).receipt
 
     older = landings.commit(draft(tmp_path, "two", NOON - timedelta(seconds=1)), INTERVAL)
@@ -118,7 +118,7 @@ def test_entities_do_not_see_each_other(landings: Landings, lake: MemoryLake, tm
     assert Landings(lake, Entity.USERS).in_use(layout.SNAPSHOT) is None
 
 
-def test_the_digest_does_not_depend_on_order_but_on_how_often_a_record_stands() -> None:
+def test_the_digest_depends_on_how_often_a_record_occurs_and_not_on_order() -> None:
     digests = [hashlib.sha256(bytes([number])).digest() for number in range(9)]
     shuffled = Random(1).sample(digests, len(digests))
 
