@@ -29,8 +29,8 @@ class Reply:
     date: str | None = DATE
 
 
-def records(*values: object, **options: object) -> Reply:
-    """An array of these, as JSON."""
+def json_reply(*values: object, **options: object) -> Reply:
+    """A reply with an array of these, as JSON."""
     return Reply(json.dumps(values, ensure_ascii=False).encode(), **options)  # type: ignore[arg-type]
 
 

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import psycopg2
 from psycopg2.extensions import make_dsn
 
+from deftunes.core.settings import Settings
 from song_catalog.__main__ import main
 
 _VARIABLE = "CATALOGUE_UNDER_TEST"
@@ -66,8 +67,10 @@ class Catalogue:
 
 
 @contextmanager
-def new_catalogue(server_dsn: str, database: str) -> Iterator[Catalogue]:
-    """A new database beside the one that `server_dsn` names, dropped in the end."""
+def new_catalogue(settings: Settings, database: str) -> Iterator[Catalogue]:
+    """A new database beside the one of the stack's songs, dropped in the end."""
+    assert settings.songs_dsn
+    server_dsn = settings.songs_dsn.get_secret_value()
     with closing(psycopg2.connect(server_dsn)) as connection:
         connection.autocommit = True  # a database is made and dropped outside of any transaction
         with connection.cursor() as cursor:

@@ -1,10 +1,12 @@
-"""A lake in memory, for tests of what is decided before anything reaches S3."""
+"""A lake in memory, for tests of what is decided before anything reaches S3; what landings hold, in any lake."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from deftunes.adapters.lake import JsonObject, Lake
+from deftunes.state.landings import Receipt
 
 
 class MemoryLake(Lake):
@@ -31,3 +33,13 @@ class MemoryLake(Lake):
         for key in sorted(self.objects):
             if key.startswith(prefix) and key > (after or ""):
                 yield key
+
+
+def landed_records(lake: Lake, receipt: Receipt) -> list[bytes]:
+    """The records of a landing of JSON lines, as they are stored."""
+    lines: list[bytes] = []
+    for part in receipt.parts:
+        body = lake.get(part.key)
+        assert body
+        lines += gzip.decompress(body).splitlines()
+    return lines

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-from support.api import Reply, records, stub_api
+from support.api import Reply, json_reply, stub_api
 from support.ids import artist_id, session_id, track_id, user_id
 
 Json = dict[str, Any]
@@ -67,7 +67,7 @@ class Shop:
         """The reply to a request; `end_date` is included."""
         sent_at = format_datetime(self.now, usegmt=True)
         if path == "/users":
-            return records(*self.users.values(), date=sent_at)
+            return json_reply(*self.users.values(), date=sent_at)
         if self.broken:
             return self.broken
         start, end = date.fromisoformat(query["start_date"]), date.fromisoformat(query["end_date"])
@@ -76,7 +76,7 @@ class Shop:
             for session in self.sessions.values()
             if start <= date.fromisoformat(session["session_start_time"][:10]) <= end
         ]
-        return records(*asked, date=sent_at)
+        return json_reply(*asked, date=sent_at)
 
 
 @contextmanager

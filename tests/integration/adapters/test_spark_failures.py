@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from support.stack import Stack
 
 
-def told(stack: "Stack", act: Callable[[], object]) -> DeftunesError:
+def translated(stack: "Stack", act: Callable[[], object]) -> DeftunesError:
     with pytest.raises(DeftunesError) as failed, spark_failures(stack.settings):
         act()
     return failed.value
 
 
 def test_what_the_jvm_threw_is_shown(stack: "Stack", spark: "SparkSession") -> None:
-    error = told(stack, lambda: spark._jvm.java.util.Optional.empty().get())
+    error = translated(stack, lambda: spark._jvm.java.util.Optional.empty().get())
     assert type(error) is DeftunesError
     assert str(error).startswith("Spark failed: java.util.NoSuchElementException: No value present. Nothing")
 
@@ -32,17 +32,17 @@ def test_a_workers_error_is_named_by_kind_and_place_and_quotes_no_record(stack: 
             raise ValueError(f"someone@b.example\nmore of {batch}")
         yield from batches
 
-    error = told(stack, spark.range(1).mapInArrow(read, "id long").collect)
+    error = translated(stack, spark.range(1).mapInArrow(read, "id long").collect)
     assert str(error).startswith('Spark failed: ValueError in a Python worker, File "')
     assert ", in read. Nothing was published" in str(error)
     assert "someone" not in str(error)
 
 
-def test_a_lost_commit_is_worth_another_try(stack: "Stack", spark: "SparkSession") -> None:
+def test_a_lost_commit_is_retriable(stack: "Stack", spark: "SparkSession") -> None:
     jvm = spark._jvm
     nothing = spark._sc._gateway.new_array(jvm.java.lang.Object, 0)
     lost = jvm.org.apache.iceberg.exceptions.CommitFailedException("Glue detected concurrent update", nothing)
-    error = told(stack, jvm.java.util.concurrent.CompletableFuture.failedFuture(lost).get)
+    error = translated(stack, jvm.java.util.concurrent.CompletableFuture.failedFuture(lost).get)
     assert type(error) is RetriableError
     assert "another run changed the table meanwhile" in str(error)
     assert "Glue detected concurrent update" in str(error)

@@ -1,4 +1,3 @@
-import gzip
 import json
 import multiprocessing
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from deftunes.extract.landed import Landed
 from deftunes.extract.sessions import land_sessions
 from deftunes.extract.users import land_users
 from deftunes.state.landings import Landings, Receipt, days_to_ask
+from support.lakes import landed_records
 from support.simulator import Simulator, running_simulator
 
 JANUARY = Interval(date(2020, 1, 1), date(2020, 2, 1))
@@ -61,15 +61,6 @@ def in_use(lake: Lake) -> dict[str, Receipt]:
     return {**found, **({layout.SNAPSHOT: users} if users else {})}
 
 
-def records(lake: Lake, receipt: Receipt) -> list[bytes]:
-    lines: list[bytes] = []
-    for part in receipt.parts:
-        body = lake.get(part.key)
-        assert body
-        lines += gzip.decompress(body).splitlines()
-    return lines
-
-
 def digests(lake: Lake) -> dict[str, str]:
     return {unit: receipt.digest for unit, receipt in in_use(lake).items()}
 
@@ -81,7 +72,7 @@ def test_a_month_and_the_users_are_landed_to_the_cent(simulator: Simulator, lake
     people = users(simulator, lake)
 
     assert (landed.rows, people.rows) == (truth["sessions"], truth["users"])
-    lines = [line for receipt in in_use(lake).values() for line in records(lake, receipt)]
+    lines = [line for receipt in in_use(lake).values() for line in landed_records(lake, receipt)]
     total: dict[str, Decimal] = {}
     for line in lines:
         for item in json.loads(line, parse_float=Decimal).get("session_items", ()):
@@ -174,8 +165,10 @@ def test_every_record_that_cannot_be_placed_is_landed_and_stops_nothing(simulato
     sessions(simulator, lake)
 
     found = in_use(lake)
-    assert {line.decode() for line in records(lake, found["2020-01-01~unplaced"])} == undated
-    placed = {line.decode() for unit, receipt in found.items() if "~" not in unit for line in records(lake, receipt)}
+    assert {line.decode() for line in landed_records(lake, found["2020-01-01~unplaced"])} == undated
+    placed = {
+        line.decode() for unit, receipt in found.items() if "~" not in unit for line in landed_records(lake, receipt)
+    }
     assert {addition["record"] for addition in bad if addition["entity"] == "sessions"} - undated <= placed
 
 

@@ -231,12 +231,12 @@ def test_a_key_for_a_key_is_a_change_although_the_count_stays(published: Catalog
 
 
 def test_with_a_changed_row_every_row_under_its_key_is_landed(published: Catalogue) -> None:
-    twin = published.landed_keys()[5]
-    published.sql(f"insert into deftunes.songs (track_id, title) values ('{twin}', 'twin'), (null, 'nameless')")
+    double = published.landed_keys()[5]
+    published.sql(f"insert into deftunes.songs (track_id, title) values ('{double}', 'other'), (null, 'no key')")
 
     published.land()
 
-    assert sorted(map(str, published.landed_keys())) == sorted([twin, twin, "None"])
+    assert sorted(map(str, published.landed_keys())) == sorted([double, double, "None"])
     assert published.table(1).num_rows == 502
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from deftunes.adapters.http import ApiResponse, PurchaseApi
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
-from support.api import DATE, Reply, StubApi, records, stub_api
+from support.api import DATE, Reply, StubApi, json_reply, stub_api
 
-GOOD = records({"user_id": "u", "n": 1})
+GOOD = json_reply({"user_id": "u", "n": 1})
 MALFORMED = Reply(b'[{"user_id":"u"},{"user')
 
 
@@ -48,7 +48,7 @@ def users(api: PurchaseApi) -> list[bytes]:
 
 
 def test_an_answer_has_its_records_its_time_and_what_was_asked() -> None:
-    with stub_api(records({"a": 1}, {"b": "ü"})) as stub, client(stub) as (api, _):
+    with stub_api(json_reply({"a": 1}, {"b": "ü"})) as stub, client(stub) as (api, _):
         received: list[bytes] = []
         answer = api.sessions(date(2026, 1, 1), date(2026, 1, 3), received.extend)
         assert received == [b'{"a": 1}', '{"b": "ü"}'.encode()]
@@ -68,7 +68,7 @@ def test_users_are_asked_for_without_dates_below_the_path_of_the_base_url() -> N
 
 @pytest.mark.parametrize("date_header", [None, "no date"])
 def test_without_a_date_our_clock_counts(date_header: str | None) -> None:
-    with stub_api(records(date=date_header)) as stub, client(stub) as (api, _):
+    with stub_api(json_reply(date=date_header)) as stub, client(stub) as (api, _):
         answer, _ = ask(api)
         assert abs(answer.extracted_at - datetime.now(UTC)) < timedelta(minutes=1)
 
@@ -200,11 +200,11 @@ def test_pages_are_one_answer_and_a_failed_page_is_asked_for_again() -> None:
         return {"Link": f'</users?page=1>; rel="first", </users?page={page}>; rel="next"'}
 
     script = [
-        records({"n": 1}, headers=link(2), date="Thu, 01 Jan 2026 12:00:05 GMT"),
+        json_reply({"n": 1}, headers=link(2), date="Thu, 01 Jan 2026 12:00:05 GMT"),
         Reply(b'[{"n": 2}, {"n"', headers=link(3)),
         Reply(status=503),
-        records({"n": 2}, headers=link(3), date="Thu, 01 Jan 2026 12:00:01 GMT"),
-        records(date="Thu, 01 Jan 2026 12:00:09 GMT"),
+        json_reply({"n": 2}, headers=link(3), date="Thu, 01 Jan 2026 12:00:01 GMT"),
+        json_reply(date="Thu, 01 Jan 2026 12:00:09 GMT"),
     ]
     with stub_api(*script) as stub, client(stub) as (api, _):
         answer, received = ask(api)
@@ -222,7 +222,7 @@ def mapped_files() -> list[str]:
 
 
 def test_no_body_stays_in_memory_longer_than_its_page() -> None:
-    script = [MALFORMED, records({"n": 1}, headers={"Link": '</users?page=2>; rel="next"'}), records({"n": 2})]
+    script = [MALFORMED, json_reply({"n": 1}, headers={"Link": '</users?page=2>; rel="next"'}), json_reply({"n": 2})]
     before = mapped_files()
     mapped: list[int] = []
     with stub_api(*script) as stub, client(stub) as (api, _):
@@ -232,13 +232,13 @@ def test_no_body_stays_in_memory_longer_than_its_page() -> None:
 
 
 def test_a_page_that_links_back_is_refused() -> None:
-    page = records({"n": 1}, headers={"Link": '</users>; rel="next"'})
+    page = json_reply({"n": 1}, headers={"Link": '</users>; rel="next"'})
     with stub_api(page) as stub, client(stub) as (api, _), pytest.raises(DeftunesError, match="back to this one"):
         users(api)
 
 
 def test_a_next_page_elsewhere_is_refused() -> None:
-    page = records({"n": 1}, headers={"Link": '<http://elsewhere.invalid/users>; rel="next"'})
+    page = json_reply({"n": 1}, headers={"Link": '<http://elsewhere.invalid/users>; rel="next"'})
     with (
         stub_api(page) as stub,
         client(stub, token="t0ken") as (api, _),

@@ -1,6 +1,4 @@
-import gzip
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from random import Random
 from typing import Any
@@ -17,8 +15,8 @@ from deftunes.core.interval import ONE_DAY, Interval, read_instant
 from deftunes.extract.landed import Landed
 from deftunes.extract.sessions import land_sessions, windows
 from deftunes.state.landings import Landings, days_to_ask
-from support.api import Reply, StubApi, records, stub_api
-from support.lakes import MemoryLake
+from support.api import Reply, StubApi, json_reply, stub_api
+from support.lakes import MemoryLake, landed_records
 
 JANUARY = Interval(date(2026, 1, 1), date(2026, 2, 1))
 DAY = date(2026, 1, 10)
@@ -55,18 +53,7 @@ class Shop:
         last = end if self.inclusive else end - ONE_DAY
         # What has no readable time comes with every answer.
         dates = ((session, self.date_of(session)) for session in self.sessions)
-        return records(*(session for session, day in dates if day is None or start <= day <= last))
-
-
-@pytest.fixture
-def stub() -> Iterator[StubApi]:
-    with stub_api() as stub:
-        yield stub
-
-
-@pytest.fixture
-def lake() -> MemoryLake:
-    return MemoryLake()
+        return json_reply(*(session for session, day in dates if day is None or start <= day <= last))
 
 
 def land(stub: StubApi, lake: MemoryLake, interval: Interval = JANUARY, **options: Any) -> Landed:
@@ -79,10 +66,7 @@ def land(stub: StubApi, lake: MemoryLake, interval: Interval = JANUARY, **option
 def in_use(lake: MemoryLake, interval: Interval = JANUARY) -> dict[str, list[bytes]]:
     """The records of the landings in use, by unit."""
     found = Landings(lake, Entity.SESSIONS).in_use_between(interval)
-    return {
-        unit: [line for part in receipt.parts for line in gzip.decompress(lake.objects[part.key]).splitlines()]
-        for unit, receipt in found.items()
-    }
+    return {unit: landed_records(lake, receipt) for unit, receipt in found.items()}
 
 
 OFFSETS = st.integers(-13 * 60 - 59, 13 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -149,8 +133,8 @@ def test_the_edges_of_every_day_land_in_it(
 
 
 def test_each_day_has_a_receipt_with_its_request_and_the_earliest_clock(stub: StubApi, lake: MemoryLake) -> None:
-    late = records(session(1, "2026-01-02T10:00:00"), date="Thu, 01 Jan 2026 12:00:07 GMT")
-    stub.otherwise = lambda _path, query: late if query["start_date"] == "2025-12-31" else records()
+    late = json_reply(session(1, "2026-01-02T10:00:00"), date="Thu, 01 Jan 2026 12:00:07 GMT")
+    stub.otherwise = lambda _path, query: late if query["start_date"] == "2025-12-31" else json_reply()
 
     landed = land(stub, lake)
 
@@ -195,7 +179,7 @@ def test_days_of_an_answer_older_than_their_landings_in_use_are_told_of_and_not_
     stub: StubApi, lake: MemoryLake
 ) -> None:
     asked = Interval(DAY, DAY + 2 * ONE_DAY)
-    stub.otherwise = lambda _path, _query: records(session(1, "2026-01-10T12:00:00"), date=NEXT)
+    stub.otherwise = lambda _path, _query: json_reply(session(1, "2026-01-10T12:00:00"), date=NEXT)
     land(stub, lake, Interval(DAY, DAY + ONE_DAY))
 
     stub.otherwise = Shop(
@@ -243,7 +227,7 @@ def test_repaired_times_empty_the_undated_landing(stub: StubApi, lake: MemoryLak
         (Reply(b'{"error":1}'), DeftunesError),
         (Reply(b""), DeftunesError),
         (Reply(b"[1,2,3]"), DeftunesError),
-        (records({"user_id": "u", "user_name": "n"}), DeftunesError),
+        (json_reply({"user_id": "u", "user_name": "n"}), DeftunesError),
     ],
     ids=str,
 )

@@ -1,5 +1,3 @@
-import gzip
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,8 +11,8 @@ from deftunes.core.interval import Interval
 from deftunes.extract.landed import Landed
 from deftunes.extract.users import land_users
 from deftunes.state.landings import Landings
-from support.api import Reply, StubApi, records, stub_api
-from support.lakes import MemoryLake
+from support.api import Reply, StubApi, json_reply
+from support.lakes import MemoryLake, landed_records
 
 INTERVAL = Interval(date(2026, 1, 1), date(2026, 1, 2))
 
@@ -33,17 +31,6 @@ def user(number: int, **changes: object) -> dict[str, Any]:
 USERS = [user(number) for number in range(10)]
 
 
-@pytest.fixture
-def stub() -> Iterator[StubApi]:
-    with stub_api() as stub:
-        yield stub
-
-
-@pytest.fixture
-def lake() -> MemoryLake:
-    return MemoryLake()
-
-
 def land(stub: StubApi, lake: MemoryLake, reply: Reply, **options: Any) -> Landed:
     stub.script = [reply]
     with PurchaseApi(stub.url, budget=0, timeout=5) as api:
@@ -54,7 +41,7 @@ def in_use(lake: MemoryLake) -> list[bytes]:
     """The records of the landing in use, as they are stored."""
     receipt = Landings(lake, Entity.USERS).in_use(layout.SNAPSHOT)
     assert receipt
-    return [line for part in receipt.parts for line in gzip.decompress(lake.objects[part.key]).splitlines()]
+    return landed_records(lake, receipt)
 
 
 def test_the_list_is_landed_as_sent_with_its_receipt(stub: StubApi, lake: MemoryLake) -> None:
@@ -74,15 +61,15 @@ def test_the_list_is_landed_as_sent_with_its_receipt(stub: StubApi, lake: Memory
 
 
 def test_no_users_is_a_success(stub: StubApi, lake: MemoryLake) -> None:
-    assert land(stub, lake, records()).written == ("snapshot",)
+    assert land(stub, lake, json_reply()).written == ("snapshot",)
     assert in_use(lake) == []
 
 
 def test_the_same_users_in_another_order_write_nothing(stub: StubApi, lake: MemoryLake) -> None:
-    land(stub, lake, records(*USERS))
+    land(stub, lake, json_reply(*USERS))
     before = dict(lake.objects)
 
-    landed = land(stub, lake, records(*USERS[::-1], date="Fri, 02 Jan 2026 12:00:00 GMT"))
+    landed = land(stub, lake, json_reply(*USERS[::-1], date="Fri, 02 Jan 2026 12:00:00 GMT"))
 
     assert (landed.written, landed.unchanged) == ((), ("snapshot",))
     assert landed.extracted_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -92,10 +79,10 @@ def test_the_same_users_in_another_order_write_nothing(stub: StubApi, lake: Memo
 def test_an_answer_older_than_the_landing_in_use_is_told_of_and_not_called_written(
     stub: StubApi, lake: MemoryLake
 ) -> None:
-    land(stub, lake, records(*USERS, date="Fri, 02 Jan 2026 12:00:00 GMT"))
+    land(stub, lake, json_reply(*USERS, date="Fri, 02 Jan 2026 12:00:00 GMT"))
     used = in_use(lake)
 
-    landed = land(stub, lake, records(*USERS, user(10), date="Fri, 02 Jan 2026 11:00:00 GMT"))
+    landed = land(stub, lake, json_reply(*USERS, user(10), date="Fri, 02 Jan 2026 11:00:00 GMT"))
 
     assert (landed.written, landed.unchanged) == ((), ())
     (note,) = landed.notes
@@ -103,7 +90,7 @@ def test_an_answer_older_than_the_landing_in_use_is_told_of_and_not_called_writt
     assert "extract again after that instant" in note
     assert in_use(lake) == used
 
-    landed = land(stub, lake, records(*USERS, user(10), date="Fri, 02 Jan 2026 12:00:01 GMT"))
+    landed = land(stub, lake, json_reply(*USERS, user(10), date="Fri, 02 Jan 2026 12:00:01 GMT"))
 
     assert (landed.written, landed.notes) == (("snapshot",), ())
 
@@ -116,16 +103,16 @@ def test_an_answer_older_than_the_landing_in_use_is_told_of_and_not_called_writt
         (Reply(b"<html></html>"), DeftunesError),
         (Reply(b""), DeftunesError),
         (Reply(b"[1,2,3,4,5,6,7,8,9,10,11]"), DeftunesError),
-        (records(*({"session_id": "s", "user_id": "u"} for _ in USERS)), DeftunesError),
-        (records(), RefusedError),
-        (records(*USERS[:7]), RefusedError),
+        (json_reply(*({"session_id": "s", "user_id": "u"} for _ in USERS)), DeftunesError),
+        (json_reply(), RefusedError),
+        (json_reply(*USERS[:7]), RefusedError),
     ],
     ids=str,
 )
 def test_a_broken_source_changes_nothing(
     stub: StubApi, lake: MemoryLake, reply: Reply, kind: type[DeftunesError]
 ) -> None:
-    land(stub, lake, records(*USERS))
+    land(stub, lake, json_reply(*USERS))
     before = dict(lake.objects)
 
     with pytest.raises(kind) as caught:
@@ -138,8 +125,8 @@ def test_a_broken_source_changes_nothing(
 def test_a_shrunk_list_is_refused_with_both_numbers_and_the_flag_that_accepts_it(
     stub: StubApi, lake: MemoryLake
 ) -> None:
-    land(stub, lake, records(*USERS))
-    shrunk = records(*USERS[:7], date="Fri, 02 Jan 2026 12:00:00 GMT")
+    land(stub, lake, json_reply(*USERS))
+    shrunk = json_reply(*USERS[:7], date="Fri, 02 Jan 2026 12:00:00 GMT")
 
     with pytest.raises(RefusedError, match=r"80% of the 10 rows.*got 7.*--accept-shrink"):
         land(stub, lake, shrunk)
@@ -147,6 +134,6 @@ def test_a_shrunk_list_is_refused_with_both_numbers_and_the_flag_that_accepts_it
 
 
 def test_a_loss_within_the_share_is_accepted(stub: StubApi, lake: MemoryLake) -> None:
-    land(stub, lake, records(*USERS))
+    land(stub, lake, json_reply(*USERS))
 
-    assert land(stub, lake, records(*USERS[:8], date="Fri, 02 Jan 2026 12:00:00 GMT")).written == ("snapshot",)
+    assert land(stub, lake, json_reply(*USERS[:8], date="Fri, 02 Jan 2026 12:00:00 GMT")).written == ("snapshot",)

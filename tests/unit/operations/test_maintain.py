@@ -14,8 +14,8 @@ from deftunes.state.schema import TABLES
 class ThrownError(Py4JJavaError):
     """What Spark throws, without the JVM that the driver's own class asks for its text."""
 
-    def __init__(self, told: str) -> None:
-        Exception.__init__(self, told)
+    def __init__(self, text: str) -> None:
+        Exception.__init__(self, text)
 
     def __str__(self) -> str:
         return str(self.args[0])

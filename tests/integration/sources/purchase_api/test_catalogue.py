@@ -14,8 +14,7 @@ from support.stack import Stack
 
 @pytest.fixture(scope="module")
 def catalogue(stack: Stack) -> Iterator[Catalogue]:
-    assert stack.settings.songs_dsn
-    with new_catalogue(stack.settings.songs_dsn.get_secret_value(), "purchase_api_test") as catalogue:
+    with new_catalogue(stack.settings, "purchase_api_test") as catalogue:
         yield catalogue
 
 

@@ -24,8 +24,7 @@ ROWS = 1200
 
 @pytest.fixture(scope="module")
 def database(stack: Stack) -> Iterator[Catalogue]:
-    assert stack.settings.songs_dsn
-    with new_catalogue(stack.settings.songs_dsn.get_secret_value(), "song_catalog_test") as catalogue:
+    with new_catalogue(stack.settings, "song_catalog_test") as catalogue:
         yield catalogue
 
 

@@ -1,6 +1,6 @@
 """Every kind of bad record breaks the rule it is named after and no other; what only looks bad breaks none.
 
-The judge below is written from the contract, not from the pipeline: the two are to agree without knowing each other.
+The rules below are written from the contract, not from the pipeline: both must agree, and share no code.
 """
 
 import json
