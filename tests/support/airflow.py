@@ -57,6 +57,7 @@ class Asked:
     calls: list[dict[str, Any]]
 
     def requests(self, operation: str) -> list[dict[str, Any]]:
+        """The requests of one operation, in order."""
         return [call["request"] for call in self.calls if call["operation"].lower() == operation.lower()]
 
 
@@ -79,6 +80,7 @@ class LocalAws:
         self._furnish()
 
     def client(self, service: str) -> Any:
+        """A client of one of its services."""
         return boto3.client(
             service, endpoint_url=self.endpoint, region_name="us-east-1",
             aws_access_key_id="test", aws_secret_access_key="test",
@@ -169,6 +171,7 @@ CASES = {
 
 
 def of_api(*only: str, at: str = "2020-01-06T00:00:00+00:00", **more: Any) -> dict[str, Any]:
+    """A run of the API's DAG, of these tasks alone."""
     return {"dag": "deftunes_api_pipeline_dag", "only": list(only), "at": at, **more}
 
 

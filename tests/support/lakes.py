@@ -17,19 +17,24 @@ class MemoryLake(Lake):
         self.objects: dict[str, bytes] = {}
 
     def put(self, key: str, body: bytes) -> None:
+        """Store an object."""
         self.objects[key] = body
 
     def upload(self, key: str, path: Path) -> None:
+        """Store a file as an object."""
         self.objects[key] = path.read_bytes()
 
     def get(self, key: str) -> bytes | None:
+        """An object, or None."""
         return self.objects.get(key)
 
     def get_json(self, key: str) -> JsonObject | None:
+        """The JSON of an object, or None."""
         body = self.get(key)
         return None if body is None else json.loads(body)
 
     def keys(self, prefix: str, *, after: str | None = None) -> Iterator[str]:
+        """Keys under a prefix, in order."""
         for key in sorted(self.objects):
             if key.startswith(prefix) and key > (after or ""):
                 yield key
