@@ -1,7 +1,7 @@
 """The catalogue, every day: `deftunes.songs` to silver, the star schema and the BI views.
 
-One run per UTC day, oldest first, each for its data interval. What a run reads is the catalogue as it is now, mostly only
-what changed since the last published batch; the param `full` reads all of it. It publishes `deftunes_transform.songs`.
+One run per UTC day, oldest first, each for its data interval. A run reads the catalogue as it is now, mostly only what
+changed since the last published batch; the param `full` reads all of it. It publishes `deftunes_transform.songs`.
 """
 
 from airflow.sdk import Param, chain

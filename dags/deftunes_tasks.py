@@ -47,26 +47,27 @@ _BATCH_TIMEOUT = timedelta(hours=24)
 _RETRIES = {"transform": 2, "quality": 2, "check": 2}
 # The second half of each DAG's page.
 _ON_CALL = """
-**A task failed.** Its log ends with what was expected, what was found and the next command. Fix the cause, then *clear*
-the task: every task is idempotent, alone or with those after it. Readers see the previous data until `publish` (silver)
-and `model` (views) succeed. Never mark a task as success: the next one checks what it left, not its state.
+**A task failed.** Its log ends with what was expected, what was found and the next command. Fix the cause, then
+*clear* the task: every task is idempotent, alone or with those after it. Readers see the previous data until `publish`
+(silver) and `model` (views) succeed. Never mark a task as success: the next one checks what it left, not its state.
 
-- *Containers* (`extract`, `publish`, `load`, `model`, `check`): exit code 75 is transient and retried automatically. 3 is
-  a refusal and fails at once: a person decides. 2 fails at once, too: a setting or an argument is wrong.
+- *Containers* (`extract`, `publish`, `load`, `model`, `check`): exit code 75 is transient and retried automatically.
+  3 is a refusal and fails at once: a person decides. 2 fails at once, too: a setting or an argument is wrong.
 - *Glue jobs* (`transform`, `quality`): Glue does not tell exit codes apart, so a refusal is retried twice before it
   fails. The last error names the command that shows the job's log.
 - `check` waits for the other DAG and is retried twice.
-- `quality` *refused*: `deftunes quarantine list` shows the records and the reasons. Have the source corrected, or change
-  the rule or the threshold; then clear `extract` and the tasks after it.
-- `extract` *refused*: the answer lacks records that were there before. If that is correct, trigger the same days again
-  by `start` and `end` with `accept_shrink`.
+- `quality` *refused*: `deftunes quarantine list` shows the records and the reasons. Have the source corrected, or
+  change the rule or the threshold; then clear `extract` and the tasks after it.
+- `extract` *refused*: the answer lacks records that were there before. If that is correct, trigger the same days
+  again by `start` and `end` with `accept_shrink`.
 - `check` *failed*: every stage ended, but gold does not show what was landed. Its message names the table.
 
-**Several days in one run.** Trigger with `start` and `end` (UTC days, `end` is exclusive): one run instead of hundreds.
+**Several days in one run.** Trigger with `start` and `end` (UTC days, `end` is exclusive): one run instead of
+hundreds.
 
-**Stopped, stuck, lost.** A task that is stopped or exceeds its timeout stops its container or job. If a worker is lost,
-its container runs on, and the retry starts another one: both may finish, nothing is doubled. A Glue job never runs
-twice at the same time: the retry waits until the first run has ended.
+**Stopped, stuck, lost.** A task that is stopped or exceeds its timeout stops its container or job. If a worker is
+lost, its container runs on, and the retry starts another one: both may finish, nothing is doubled. A Glue job never
+runs twice at the same time: the retry waits until the first run has ended.
 """
 
 
