@@ -27,6 +27,7 @@ from deftunes.pipeline import execute, plan, run_window, write_audit_publish
 from deftunes.resources import Resources
 from deftunes.state import schema
 from deftunes.transform import sessions, stage
+from deftunes.transform.frames import Validation
 from support.api import Reply
 from support.gold import assert_gold_matches_silver
 from support.ids import session_id, user_id
@@ -34,7 +35,7 @@ from support.pipeline import DAY, OPENING, Pipeline, interval, new_pipeline
 from support.shop import Shop, open_shop
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from support.stack import Stack
 
@@ -367,13 +368,13 @@ def test_a_new_column_is_null_for_the_past_and_rewrites_nothing(
     column = Column("campaign", "string", "the campaign that the buyer came from")
     table = schema.TABLES[Entity.SESSIONS.value]
     wider = replace(table, columns=(*table.columns, column))
-    rows = sessions.silver_rows
+    silver_rows = sessions.silver_rows
+
+    def with_campaign(validation: Validation, batch_id: str) -> "DataFrame":
+        return silver_rows(replace(validation, rows=validation.rows.withColumn("campaign", F.lit("summer"))), batch_id)
+
     monkeypatch.setitem(schema.TABLES, Entity.SESSIONS.value, wider)
-    monkeypatch.setattr(
-        sessions,
-        "silver_rows",
-        lambda validation, batch: rows(validation, batch).withColumn("campaign", F.lit("summer")),
-    )
+    monkeypatch.setattr(sessions, "silver_rows", with_campaign)
     pipeline.run((61, 62), API)
     assert {row["session_id"]: row["campaign"] for row in pipeline.silver("sessions")}[session_id(61)] == "summer"
     assert {row["campaign"] for row in pipeline.silver("sessions") if row["session_id"] != session_id(61)} == {None}
