@@ -75,11 +75,18 @@ class Resources:
     def api(self) -> "PurchaseApi":
         """The Purchase API."""
         from deftunes.adapters.http import PurchaseApi
+        from deftunes.adapters.http_pages import PageBounds
 
         settings = self.settings
         url = _expect(settings.api_url, "DEFTUNES_API_URL")
         token = settings.api_token.get_secret_value() if settings.api_token else None
-        return PurchaseApi(url, token, budget=settings.http_budget, timeout=settings.http_timeout)
+        return PurchaseApi(
+            url,
+            token,
+            budget=settings.http_budget,
+            timeout=settings.http_timeout,
+            pages=PageBounds(pages=settings.http_max_pages, empty=settings.http_max_empty_pages),
+        )
 
     @cached_property
     def songs_source(self) -> "SongsSource":

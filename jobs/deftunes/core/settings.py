@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     http_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
         default=8, description="requests to the Purchase API at once"
     )
+    http_max_pages: Annotated[int, Field(ge=1)] = Field(10_000, description="pages an answer of the API may have")
+    http_max_empty_pages: Annotated[int, Field(ge=1)] = Field(
+        default=100, description="pages in a row that may bring no new record"
+    )
     songs_full_after: Annotated[int, Field(ge=1)] = Field(
         30, description="incremental songs landings between full reads"
     )
