@@ -145,6 +145,8 @@ def _session(settings: "Settings") -> dict[str, str | None]:
     return {
         "spark.master": settings.spark_master,
         "spark.sql.session.timeZone": "UTC",
+        # Rows on their way to Python, by count only: a thousand of a megabyte each still fit.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
         "spark.sql.ansi.enabled": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

@@ -7,7 +7,7 @@ ignored and named once by the caller. The DQDL row rules validate what this modu
 instants serves extract, so no record is readable for one stage and not for the other.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -83,11 +83,15 @@ def conform_session(raw: str) -> ParsedSession:
     return ParsedSession(digest, row, rows, frozenset(unknown))
 
 
-def item_record(raw: str, item_number: int) -> str:
-    """What quarantine keeps of a rejected item: the item, its place, and its session's keys, as JSON."""
-    session = decode(raw)
-    keys = {name: session.get(name) for name in ("session_id", "user_id", "session_start_time")}
-    return encode({**keys, "item_number": item_number, "item": session["session_items"][item_number - 1]}).decode()
+def item_records(raw: str, item_numbers: Iterable[int]) -> list[str]:
+    """What quarantine keeps of items of one session: the item, its place, and the session's keys, each as JSON."""
+    try:
+        session = decode(raw)
+        keys = {name: session.get(name) for name in ("session_id", "user_id", "session_start_time")}
+        items = session["session_items"]
+        return [encode({**keys, "item_number": n, "item": items[n - 1]}).decode() for n in item_numbers]
+    except RecursionError:  # an item nested as deep as could just be read
+        return [encode({"item_number": n, "session": raw}).decode() for n in item_numbers]
 
 
 def _conform_item(number: int, item: Any) -> ParsedRow:
