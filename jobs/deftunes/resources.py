@@ -85,6 +85,7 @@ class Resources:
             token,
             budget=settings.http_budget,
             timeout=settings.http_timeout,
+            dated=settings.http_date,
             pages=PageBounds(pages=settings.http_max_pages, empty=settings.http_max_empty_pages),
         )
 

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 DATE = "Thu, 01 Jan 2026 12:00:00 GMT"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)  # our clock, where the API's says `DATE`
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import IO, Self
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -25,14 +25,15 @@ from deftunes.adapters.http_headers import (
     ACCEPT_ENCODING,
     charset,
     has_framing,
+    named_date,
     next_links,
-    sent_at,
     unknown_encodings,
 )
 from deftunes.adapters.http_links import UnreadableLinkError
 from deftunes.adapters.http_pages import DEFAULT_BOUNDS, PageBounds, PageCounter
 from deftunes.adapters.http_retry import TransientError, retrying
 from deftunes.adapters.jsonarray import JsonArray, MalformedError, NotRecordsError, TruncatedError
+from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
 _CHUNK = 1 << 20
@@ -47,11 +48,12 @@ Receive = Callable[[list[bytes]], None]  # takes records, each as sent, on one l
 class ApiResponse:
     """What is known of one complete answer, all its pages.
 
-    `extracted_at` is the API's own clock (ours where it sends none), `requests` what was asked, `bytes` what came,
-    `tries` the number of HTTP requests that it took.
+    `extracted_at` is the API's own clock (ours where it sends none), `received_at` is ours, `requests` what was asked,
+    `bytes` what came, `tries` the number of HTTP requests that it took.
     """
 
     extracted_at: datetime
+    received_at: datetime
     requests: tuple[str, ...]
     rows: int
     bytes: int
@@ -73,7 +75,9 @@ class PurchaseApi:
         token: bearer token, sent to this host only.
         budget: seconds a request is tried again, counted from its first failure.
         timeout: seconds to wait for a connection or for the next bytes; a long answer that keeps coming is not cut.
+        dated: whether the API's clock dates its answers; otherwise ours does.
         pages: the bounds of an answer that has several.
+        now: our clock.
         clock: seconds, for the budget only.
         sleep: waits between tries.
 
@@ -86,7 +90,9 @@ class PurchaseApi:
         *,
         budget: float,
         timeout: float,
+        dated: bool = True,
         pages: PageBounds = DEFAULT_BOUNDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -100,7 +106,9 @@ class PurchaseApi:
         self._auth = _Bearer(base_url, token)
         self._budget = budget
         self._timeout = timeout
+        self._dated = dated
         self._pages = pages
+        self._now = now
         self._clock = clock
         self._sleep = sleep
         self._local = threading.local()
@@ -155,6 +163,7 @@ class PurchaseApi:
             url = page.next_url
         return ApiResponse(
             extracted_at=min(instants),
+            received_at=self._now(),
             requests=tuple(map(redacted_url, pages.asked)),
             rows=rows,
             bytes=size,
@@ -185,7 +194,19 @@ class PurchaseApi:
                 # Whatever of that answer is still to come must not be taken for the next one.
                 self._connection().close()
                 raise
-        return _Page(sent_at=sent_at(response), records=records, next_url=self._next_url(response, url))
+        return _Page(sent_at=self._sent_at(response, url), records=records, next_url=self._next_url(response, url))
+
+    def _sent_at(self, response: requests.Response, url: str) -> datetime:
+        """What an answer is dated by. A clock may be behind ours for good; one ahead would shut out later answers."""
+        now = self._now()
+        sent_at = (named_date(response) if self._dated else None) or now
+        if sent_at - now > MAX_CLOCK_SKEW:
+            raise DeftunesError(
+                f"{redacted_url(url)}: expected a Date of today, {now:%Y-%m-%d} by this machine's clock, got "
+                f"{sent_at:%Y-%m-%d}. Nothing was changed. Have the clock corrected that is wrong, or date the answers "
+                "by this machine's clock: DEFTUNES_HTTP_DATE=false"
+            )
+        return sent_at
 
     def _save(self, response: requests.Response, url: str, body: IO[bytes]) -> None:
         """Write the body to the file, decoded. A disk that is full is no failure of the API."""

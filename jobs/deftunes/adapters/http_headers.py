@@ -15,7 +15,12 @@ _CHARSET = re.compile(r"charset=[\"']?([^\s;\"']{1,40})", re.IGNORECASE)
 
 def sent_at(response: requests.Response) -> datetime:
     """The server's clock; ours where it says nothing readable."""
-    return _http_date(response.headers.get("Date")) or datetime.now(UTC)
+    return named_date(response) or datetime.now(UTC)
+
+
+def named_date(response: requests.Response) -> datetime | None:
+    """The server's clock, if it says something readable."""
+    return _http_date(response.headers.get("Date"))
 
 
 def retry_after(response: requests.Response) -> float | None:

@@ -7,14 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deftunes.adapters.http import ApiResponse, PurchaseApi
+from deftunes.adapters.http_headers import named_date, retry_after
 from deftunes.adapters.http_pages import PageBounds
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
-from support.api import DATE, Reply, StubApi, json_reply, stub_api
+from support.api import DATE, NOW, Reply, StubApi, json_reply, stub_api
 
 GOOD = json_reply({"user_id": "u", "n": 1})
 DAMAGED_GZIP = gzip.compress(GOOD.body)[:-8] + bytes(8)
@@ -36,7 +41,7 @@ class Clock:
 @contextmanager
 def client(stub: StubApi, **options: object) -> Iterator[tuple[PurchaseApi, Clock]]:
     clock = Clock()
-    arguments: dict[str, object] = {"budget": 30.0, "timeout": 5.0, **options}
+    arguments: dict[str, object] = {"budget": 30.0, "timeout": 5.0, "now": lambda: NOW, **options}
     with PurchaseApi(stub.url, clock=lambda: clock.now, sleep=clock.sleep, **arguments) as api:  # type: ignore[arg-type]
         yield api, clock
 
@@ -73,7 +78,49 @@ def test_users_are_asked_for_without_dates_below_the_path_of_the_base_url() -> N
 def test_without_a_date_our_clock_counts(date_header: str | None) -> None:
     with stub_api(json_reply(date=date_header)) as stub, client(stub) as (api, _):
         answer, _ = ask(api)
-        assert abs(answer.extracted_at - datetime.now(UTC)) < timedelta(minutes=1)
+        assert answer.extracted_at == answer.received_at == NOW
+
+
+def http_date(instant: datetime) -> str:
+    return format_datetime(instant, usegmt=True)
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=-23), timedelta(0), timedelta(days=400), timedelta(days=20_000)])
+def test_a_clock_behind_ours_or_hours_ahead_dates_the_answer(behind: timedelta) -> None:
+    with stub_api(json_reply(date=http_date(NOW - behind))) as stub, client(stub) as (api, _):
+        answer, _ = ask(api)
+        assert (answer.extracted_at, answer.received_at) == (NOW - behind, NOW)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=25), timedelta(days=400), timedelta(days=12_000)])
+def test_a_clock_that_is_days_ahead_is_not_followed_and_a_person_can_go_on(ahead: timedelta) -> None:
+    with stub_api() as stub:
+        stub.otherwise = lambda _path, _query: json_reply({"n": 1}, date=http_date(NOW + ahead))
+        with client(stub) as (api, _), pytest.raises(DeftunesError, match=r"2026-03-01.*DEFTUNES_HTTP_DATE") as caught:
+            users(api)
+        assert not isinstance(caught.value, RetriableError)
+        assert len(stub.asked) == 1
+        with client(stub, dated=False) as (api, _):
+            assert ask(api)[0].extracted_at == NOW
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
+    | st.builds(
+        "{}, {} {} {} {}:{}:{} {}".format, st.sampled_from(["Thu", "x"]), st.integers(-1, 99999),
+        st.sampled_from(["Jan", "Feb", "13"]), st.integers(-1, 10**6), *[st.integers(-1, 99)] * 3,
+        st.sampled_from(["GMT", "+0000", "-9999", "+99999999999999", "EST", "", "Z"]),
+    )
+)  # fmt: skip
+def test_no_date_breaks_anything_and_none_puts_an_answer_into_the_future(text: str) -> None:
+    response = requests.Response()
+    response.headers["Date"] = text
+    response.headers["Retry-After"] = text
+    named = named_date(response)
+    assert named is None or named.tzinfo is UTC
+    wait = retry_after(response)
+    assert wait is None or wait >= 0
 
 
 @pytest.mark.parametrize(
@@ -247,7 +294,7 @@ def mapped_files() -> list[str]:
 
 def test_no_body_stays_in_memory_longer_than_its_page() -> None:
     script = [MALFORMED, json_reply({"n": 1}, headers={"Link": '</users?page=2>; rel="next"'}), json_reply({"n": 2})]
-    gc.collect()  # mappings of earlier tests' failed requests live as long as their tracebacks
+    gc.collect()  # what the errors of other tests hold
     before = mapped_files()
     mapped: list[int] = []
     with stub_api(*script) as stub, client(stub) as (api, _):

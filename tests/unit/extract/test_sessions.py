@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from random import Random
 from typing import Any
@@ -15,7 +16,7 @@ from deftunes.core.interval import ONE_DAY, Interval, read_instant
 from deftunes.extract.landed import Landed
 from deftunes.extract.sessions import land_sessions, windows
 from deftunes.state.landings import Landings, days_to_ask
-from support.api import Reply, StubApi, json_reply, stub_api
+from support.api import NOW, Reply, StubApi, json_reply, stub_api
 from support.lakes import MemoryLake, landed_records
 
 JANUARY = Interval(date(2026, 1, 1), date(2026, 2, 1))
@@ -59,7 +60,7 @@ class Shop:
 def land(stub: StubApi, lake: MemoryLake, interval: Interval = JANUARY, **options: Any) -> Landed:
     days = options.pop("days", None) or tuple(interval.days())
     arguments = {"max_shrink": 0.2, "concurrency": 4, **options}
-    with PurchaseApi(stub.url, budget=0, timeout=5) as api:
+    with PurchaseApi(stub.url, budget=0, timeout=5, now=lambda: NOW) as api:
         return land_sessions(api, Landings(lake, Entity.SESSIONS), interval, days, **arguments)
 
 
@@ -306,3 +307,36 @@ def test_long_runs_of_days_are_cut_evenly_and_near_days_share_a_window() -> None
     assert [len(window) for window in windows([DAY])] == [1]
     assert windows([DAY - 3 * ONE_DAY, DAY]) == [[DAY - 3 * ONE_DAY, DAY]]
     assert windows([DAY - 4 * ONE_DAY, DAY]) == [[DAY - 4 * ONE_DAY], [DAY]]
+
+
+def test_days_that_are_dated_in_the_future_shut_out_nothing(stub: StubApi, lake: MemoryLake) -> None:
+    interval = Interval(DAY, DAY + 2 * ONE_DAY)
+    start = f"{DAY}T12:00:00"
+    stub.otherwise = lambda _path, _query: json_reply(session(1, start), session(2, None))
+    land(stub, lake, interval)
+    future = datetime(2060, 1, 1, tzinfo=UTC)
+    for receipt in Landings(lake, Entity.SESSIONS).in_use_between(interval).values():
+        wrong = replace(receipt, extracted_at=future)
+        lake.put_json(f"{wrong.key}/{layout.RECEIPT}", wrong.to_json())
+    assert {receipt.extracted_at for receipt in Landings(lake, Entity.SESSIONS).in_use_between(interval).values()} == {
+        future
+    }
+    stub.otherwise = lambda _path, _query: json_reply(session(1, start), session(3, start), session(4, None), date=NEXT)
+
+    landed = land(stub, lake, interval)
+
+    assert set(landed.written) == {f"{DAY}", f"{DAY}~unplaced"}
+    assert "withdrawn (landings: 3" in landed.notes[0]
+    assert len(in_use(lake, interval)[f"{DAY}"]) == 2
+
+
+def test_sessions_of_long_before_those_in_use_are_refused(stub: StubApi, lake: MemoryLake) -> None:
+    stub.otherwise = lambda _path, _query: json_reply(session(1, f"{DAY}T12:00:00"))
+    land(stub, lake)
+    before = dict(lake.objects)
+    reset = "Thu, 01 Jan 1970 00:00:10 GMT"
+    stub.otherwise = lambda _path, _query: json_reply(*(session(n, f"{DAY}T12:00:00") for n in (1, 2)), date=reset)
+
+    with pytest.raises(RefusedError, match=f"sessions {DAY}.*1970"):
+        land(stub, lake)
+    assert lake.objects == before
