@@ -12,7 +12,7 @@ from deftunes.transform.frames import Validation
 class Work:
     """One entity's share of a batch. `write` gets the branch's name in Spark SQL.
 
-    `days` and `links` are those of `deftunes.state.manifest.Manifest`.
+    `days` and `links` are those of `deftunes.state.manifest.Manifest`; `notes` are for a person, one sentence each.
     """
 
     validation: Validation
@@ -20,3 +20,4 @@ class Work:
     write: Callable[[str], None]
     days: tuple[date, ...] = ()
     links: dict[str, list[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
