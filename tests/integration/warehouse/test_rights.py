@@ -9,8 +9,8 @@ from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
 from support.cluster import Cluster
 from support.gold import assert_gold
-from support.silver import T0, song
-from support.warehouse import WarehouseEnd
+from support.silver import T0, song_row
+from support.warehouse import WarehousePipeline
 
 D1, D3 = T0.date(), T0.date() + timedelta(days=2)
 SCHEMAS = ("deftunes_transform", "deftunes_control", "deftunes_serving", "deftunes_bi_views")
@@ -41,7 +41,7 @@ def given(cluster: Cluster, databases: Callable[..., str]) -> str:
 
 
 def test_schemas_that_exist_need_no_right_to_create_schemas(
-    cluster: Cluster, given: str, end_of: Callable[..., WarehouseEnd]
+    cluster: Cluster, given: str, end_of: Callable[..., WarehousePipeline]
 ) -> None:
     end = end_of(cluster.dsn(given, "owner"))
     end.load()
@@ -50,7 +50,7 @@ def test_schemas_that_exist_need_no_right_to_create_schemas(
 
 
 def test_a_missing_right_is_named(
-    cluster: Cluster, databases: Callable[..., str], end_of: Callable[..., WarehouseEnd]
+    cluster: Cluster, databases: Callable[..., str], end_of: Callable[..., WarehousePipeline]
 ) -> None:
     end = end_of(cluster.dsn(databases(), "owner"))
     with pytest.raises(DeftunesError, match=r"permission denied for database \w+; docs/runbook.md") as refused:
@@ -59,7 +59,7 @@ def test_a_missing_right_is_named(
 
 
 def test_grants_by_others_survive_a_load_a_model_and_a_new_release(
-    cluster: Cluster, given: str, end_of: Callable[..., WarehouseEnd]
+    cluster: Cluster, given: str, end_of: Callable[..., WarehousePipeline]
 ) -> None:
     end = end_of(cluster.dsn(given, "owner"))
     end.load()
@@ -78,7 +78,7 @@ def test_grants_by_others_survive_a_load_a_model_and_a_new_release(
     )  # fmt: skip
     before = cluster.sql(RIGHTS, given)
     assert before.count("\n") >= 13
-    end.silver.put_songs([song(1, title="new")])
+    end.silver.upsert_songs([song_row(1, title="new")])
     end.load()
     end.model(D1, D3)
     assert cluster.sql(RIGHTS, given) == before
@@ -91,11 +91,13 @@ def test_grants_by_others_survive_a_load_a_model_and_a_new_release(
     assert int(seen) > 0
 
 
-def test_an_entity_of_another_owner_is_named(cluster: Cluster, given: str, end_of: Callable[..., WarehouseEnd]) -> None:
+def test_an_entity_of_another_owner_is_named(
+    cluster: Cluster, given: str, end_of: Callable[..., WarehousePipeline]
+) -> None:
     end = end_of(cluster.dsn(given, "owner"))
     end.load()
     cluster.sql("alter table deftunes_transform.songs owner to postgres", given)
-    end.silver.put_songs([song(1, title="new")])
+    end.silver.upsert_songs([song_row(1, title="new")])
     with pytest.raises(DeftunesError, match="permission denied for table songs") as refused:
         end.load(Entity.SONGS)
     assert type(refused.value) is DeftunesError

@@ -12,8 +12,8 @@ import pytest
 from deftunes.core.entities import Entity
 from support.cluster import Cluster, other_binaries
 from support.gold import assert_gold
-from support.silver import T0, sale, song
-from support.warehouse import WarehouseEnd
+from support.silver import T0, session_item, song_row
+from support.warehouse import WarehousePipeline
 
 DAY = timedelta(days=1)
 D1, D3 = T0.date(), T0.date() + 2 * DAY
@@ -27,14 +27,14 @@ def other(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     cluster.close()
 
 
-def test_gold_is_the_same(other: Cluster, end_of: Callable[..., WarehouseEnd]) -> None:
+def test_gold_is_the_same(other: Cluster, end_of: Callable[..., WarehousePipeline]) -> None:
     assert other.major >= 13
     end = end_of(other.dsn())
     end.load()
     assert end.model(D1, D3).everything
     assert_gold(end.warehouse, end.silver.rows)
-    end.silver.put_songs([song(1, title="new"), song(4)])
-    end.silver.put_sessions({D1: [sale(1, 1, at=T0), sale(3, at=T0, buyer=1)]})
+    end.silver.upsert_songs([song_row(1, title="new"), song_row(4)])
+    end.silver.replace_days({D1: [session_item(1, 1, at=T0), session_item(3, at=T0, buyer=1)]})
     assert [loaded.changed for loaded in end.load()] == [True, False, True]
     assert not end.model(D1, D3).everything
     assert_gold(end.warehouse, end.silver.rows)
