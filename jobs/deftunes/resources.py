@@ -61,7 +61,7 @@ class Resources:
         """The one Spark session of this process; the first use starts a JVM."""
         _expect(self.settings.lake, "DEFTUNES_LAKE")
         from deftunes.adapters.deequ import preload
-        from deftunes.adapters.jars import classpath
+        from deftunes.adapters.jars import classpath, repository
         from deftunes.adapters.java import java_home
         from deftunes.adapters.spark import open_spark
 
@@ -69,7 +69,9 @@ class Resources:
         Thread(target=preload, daemon=True).start()
         if self.settings.spark_provided:
             return open_spark(self.settings, (), None)
-        return open_spark(self.settings, classpath(), java_home(self.settings.java_home))
+        # The second is for a user whose home holds none and cannot be written.
+        jars = classpath(repository(), repository(self.settings.home.absolute()))
+        return open_spark(self.settings, jars, java_home(self.settings.java_home))
 
     @cached_property
     def api(self) -> "PurchaseApi":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from pyspark.sql import functions as F
 
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.adapters.spark import spark_failures
+from deftunes.adapters.spark_failures import spark_failures
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.failpoints import Failpoint, crash_point
