@@ -18,7 +18,7 @@ class FaultyS3:
 
     def __init__(self, upstream: str | None = None) -> None:
         self.sent = 0
-        self._upstream = urlsplit(upstream) if upstream else None
+        self.behind(upstream)
         self._lock = threading.Lock()
         self.work()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -33,6 +33,10 @@ class FaultyS3:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def behind(self, upstream: str | None) -> None:
+        """Pass on to this S3 what is not to fail."""
+        self._upstream = urlsplit(upstream) if upstream else None
 
     def fail(
         self, code: str, status: int = 400, *, times: int = 10**9, when: Callable[[str, str], bool] | None = None
