@@ -50,7 +50,7 @@ def start_problem(home: Path | None, memory: str) -> str | None:
     if answer.returncode == 0:
         return None
     said = [line for line in (answer.stdout + answer.stderr).splitlines() if line and not line.startswith("Picked up")]
-    return said[0] if said else f"{java} ended with exit code {answer.returncode} and no word"
+    return "; ".join(said[:2]) if said else f"{java} ended with exit code {answer.returncode} and no word"
 
 
 def _home_of_17(java: str) -> Path | None:

@@ -134,8 +134,8 @@ def _one_machine(settings: "Settings", jars: Sequence[Path]) -> dict[str, str | 
     return {
         "spark.master": settings.spark_master or "local[*]",
         "spark.driver.memory": settings.spark_memory,
-        # Not `spark.jars`, which would be copied, and found by a file system that asks for the user's name.
-        "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
+        # `local:` needs no file system of Hadoop's, which asks for the user's name before we can give one.
+        "spark.jars": ",".join(jar.absolute().as_uri().replace("file://", "local:") for jar in jars),
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         # The first compiler tier alone: the second costs more than it wins back within minutes (docs/adr/0012).
