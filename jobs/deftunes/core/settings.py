@@ -131,7 +131,9 @@ class Settings(BaseSettings):
     http_date: bool = Field(
         default=True, description="whether the API's clock (`Date`) dates what it sends; no: this machine's"
     )
-    http_max_pages: Annotated[int, Field(ge=1, le=1_000_000)] = Field(10_000, description="pages an answer of the API may have")
+    http_max_pages: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000, description="pages an answer of the API may have"
+    )
     http_max_empty_pages: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=100, description="pages in a row that may bring no new record"
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.stages import ExtractOptions, PipelineName, Stage
-from support.pipeline import Rig, new_rig
+from support.pipeline import Pipeline, new_pipeline
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 FULL = ExtractOptions(full=True)
 
 
-def run(rig: Rig, options: ExtractOptions | None = None) -> tuple[str, ...]:
+def run(rig: Pipeline, options: ExtractOptions | None = None) -> tuple[str, ...]:
     """What transform has to say."""
-    outcomes = rig.to_silver((1, 2), PipelineName.SONGS, options)
+    outcomes = rig.run_until_published((1, 2), PipelineName.SONGS, options)
     results: list[Any] = [outcome.result for outcome in outcomes if outcome.stage is Stage.TRANSFORM]
     return results[0].notes if results else ()
 
 
-def miss_what_was_written(rig: Rig) -> None:
+def miss_what_was_written(rig: Pipeline) -> None:
     """Let the cursor of the landing that `main` holds be one of now, as if nothing had been written since."""
     ((now,),) = rig.catalogue.query("select pg_snapshot_xmax(pg_current_snapshot())::text")
     with rig.resources() as resources:
@@ -35,13 +35,13 @@ def miss_what_was_written(rig: Rig) -> None:
         resources.lake.put_json(receipt, stored)
 
 
-def title_of(rig: Rig, track: str) -> str:
+def title_of(rig: Pipeline, track: str) -> str:
     (title,) = (row["title"] for row in rig.silver("songs") if row["track_id"] == track)
     return str(title)
 
 
 def test_what_an_increment_missed_is_mended_and_said_by_the_full_read(stack: "Stack", spark: "SparkSession") -> None:
-    rig = new_rig(stack, spark, None, songs=40)
+    rig = new_pipeline(stack, spark, None, songs=40)
     assert run(rig) == ()
     first, second = (row[0] for row in rig.catalogue.songs()[:2])
     update = "update deftunes.songs set title = 'changed' where track_id = '{}' returning 1"
