@@ -28,7 +28,7 @@ _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _ELEMENT = msgspec.json.Decoder(msgspec.Raw)
 _TRUNCATED = "Input data was truncated"  # what msgspec says
 _POSITION = re.compile(r"^(?!.*trailing).*\(byte (\d+)\)$")
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
 # One array at a time is whole in memory, however many threads read.
 _VALIDATING = threading.Lock()
 _ONE_LINE = bytes.maketrans(b"\n\r", b"  ")
@@ -191,7 +191,9 @@ def _element(text: memoryview) -> msgspec.Raw:
     try:
         return _ELEMENT.decode(text)
     except RecursionError:
-        return msgspec.Raw(bytes(text).strip())
+        # A view, as the decoder gives: escapes that are harmless now will be put back.
+        copied = bytes(text)
+        return msgspec.Raw(text[len(copied) - len(copied.lstrip()) : len(copied.rstrip())])
     except msgspec.DecodeError as error:
         raise MalformedError(str(error)) from None
 

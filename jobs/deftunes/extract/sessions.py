@@ -28,7 +28,7 @@ from deftunes.core import layout
 from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.entities import Entity
 from deftunes.core.interval import ONE_DAY, Interval, read_day
-from deftunes.core.records import content_digest
+from deftunes.core.records import UNREADABLE, content_digest
 from deftunes.extract.landed import Landed, notes_of, refuse_older, refuse_shrunk, units_of
 from deftunes.extract.records import PART, RecordFile, RecordProbe
 from deftunes.job import Job
@@ -234,7 +234,7 @@ def _days_of(records: list[bytes]) -> list[date | None]:
     try:
         # All at once costs half; the decoder says only that one of them is not as the others.
         return [read_day(session.session_start_time) for session in _START_TIME.decode_lines(b"\n".join(records))]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return [day_of(record) for record in records]
 
 
@@ -244,9 +244,9 @@ def day_of(record: bytes) -> date | None:
         session = _START_TIME.decode(record)
     except msgspec.ValidationError:
         return None
-    except msgspec.DecodeError:
+    except UNREADABLE:
         try:
             session = _START_TIME.decode(without_surrogates(record))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return None
     return read_day(session.session_start_time)
