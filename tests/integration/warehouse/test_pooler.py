@@ -15,7 +15,7 @@ import pytest
 from deftunes.adapters.warehouse_drivers import open_warehouse
 from deftunes.core.errors import RetriableError
 from support.cluster import Cluster, free_port, open_to_nobody, unprivileged
-from support.gold import assert_gold
+from support.gold import assert_gold_matches_silver
 from support.silver import T0, song_row
 from support.warehouse import WarehousePipeline
 
@@ -74,7 +74,7 @@ def test_gold_is_the_same_and_the_lock_holds(
     end.silver.upsert_songs([song_row(1, title="Ça va \u2013 中")])
     end.load()
     end.model(D1, D3)
-    assert_gold(end.warehouse, end.silver.rows)
+    assert_gold_matches_silver(end.warehouse, end.silver.rows)
     other = open_warehouse(dsn, lock_timeout=0.2)
     with end.warehouse.hold(exclusive=True):
         for exclusive in (True, False):

@@ -8,7 +8,7 @@ import pytest
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
 from support.cluster import Cluster
-from support.gold import assert_gold
+from support.gold import assert_gold_matches_silver
 from support.silver import T0, song_row
 from support.warehouse import WarehousePipeline
 
@@ -46,7 +46,7 @@ def test_schemas_that_exist_need_no_right_to_create_schemas(
     end = end_of(cluster.dsn(given, "owner"))
     end.load()
     end.model(D1, D3)
-    assert_gold(end.warehouse, end.silver.rows)
+    assert_gold_matches_silver(end.warehouse, end.silver.rows)
 
 
 def test_a_missing_right_is_named(

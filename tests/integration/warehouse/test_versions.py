@@ -11,7 +11,7 @@ import pytest
 
 from deftunes.core.entities import Entity
 from support.cluster import Cluster, other_binaries
-from support.gold import assert_gold
+from support.gold import assert_gold_matches_silver
 from support.silver import T0, session_item, song_row
 from support.warehouse import WarehousePipeline
 
@@ -32,12 +32,12 @@ def test_gold_is_the_same(other: Cluster, end_of: Callable[..., WarehousePipelin
     end = end_of(other.dsn())
     end.load()
     assert end.model(D1, D3).everything
-    assert_gold(end.warehouse, end.silver.rows)
+    assert_gold_matches_silver(end.warehouse, end.silver.rows)
     end.silver.upsert_songs([song_row(1, title="new"), song_row(4)])
     end.silver.replace_days({D1: [session_item(1, 1, at=T0), session_item(3, at=T0, buyer=1)]})
     assert [loaded.changed for loaded in end.load()] == [True, False, True]
     assert not end.model(D1, D3).everything
-    assert_gold(end.warehouse, end.silver.rows)
+    assert_gold_matches_silver(end.warehouse, end.silver.rows)
     end.model(D1, D3, everything=True)
-    assert_gold(end.warehouse, end.silver.rows)
+    assert_gold_matches_silver(end.warehouse, end.silver.rows)
     assert end.load(Entity.SONGS)[0].changed is False

@@ -15,9 +15,9 @@ from deftunes.adapters.http import PurchaseApi
 from deftunes.adapters.http_failures import http_failures
 from deftunes.adapters.http_retry import TransientError
 from deftunes.core.errors import DeftunesError, RetriableError
-from support.api import StubApi, records, stub_api
+from support.api import StubApi, json_reply, stub_api
 
-GOOD = records({"user_id": "u"})
+GOOD = json_reply({"user_id": "u"})
 
 
 @pytest.fixture(autouse=True)
