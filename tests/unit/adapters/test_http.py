@@ -22,7 +22,7 @@ from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 from support.api import DATE, NOW, Reply, StubApi, json_reply, stub_api
 
 GOOD = json_reply({"user_id": "u", "n": 1})
-DAMAGED_GZIP = gzip.compress(GOOD.body)[:-8] + bytes(8)
+DAMAGED_GZIP = gzip.compress(GOOD.body, mtime=0)[:-8] + bytes(8)
 MALFORMED = Reply(b'[{"user_id":"u"},{"user')
 
 
@@ -166,7 +166,7 @@ def test_a_long_answer_that_keeps_coming_is_not_cut(framing: str) -> None:
 
 
 def test_a_compressed_answer_is_read() -> None:
-    packed = Reply(gzip.compress(GOOD.body), headers={"Content-Encoding": "gzip"})
+    packed = Reply(gzip.compress(GOOD.body, mtime=0), headers={"Content-Encoding": "gzip"})
     with stub_api(packed) as stub, client(stub) as (api, _):
         assert users(api) == [b'{"user_id": "u", "n": 1}']
 
