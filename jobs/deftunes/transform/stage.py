@@ -123,6 +123,7 @@ def _manifest(catalog: "Catalog", batch: Batch, work: "Work") -> Manifest:
         received=validation.received,
         rejected=validation.rejected_count,
         released=_released(catalog, batch.entity, work),
+        mended=work.mended,
     )
 
 
