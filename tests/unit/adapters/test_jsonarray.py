@@ -156,7 +156,7 @@ def test_what_is_complete_and_no_json_is_not_called_truncated(body: bytes) -> No
     assert not isinstance(caught.value, TruncatedError)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(OBJECTS, max_size=4),
     st.lists(OBJECTS, max_size=4),
