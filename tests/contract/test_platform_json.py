@@ -3,7 +3,8 @@
 import itertools
 import json
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -27,7 +28,8 @@ VARIABLES = {row.variable for row in described(Settings())}
 
 
 def is_secret(variable: str) -> bool:
-    return SecretStr.__name__ in str(Settings.model_fields[variable.removeprefix("DEFTUNES_").lower()].annotation)
+    annotation = Settings.model_fields[variable.removeprefix("DEFTUNES_").lower()].annotation
+    return SecretStr in (get_args(annotation) if isinstance(annotation, UnionType) else (annotation,))
 
 
 def parsed(command: list[str]) -> Any:

@@ -1,11 +1,12 @@
 """Every verb of the command line, in the order of `--help`."""
 
+import sys
 from typing import NoReturn
 
 import typer
 
 from deftunes.cli import inspect, local, stages
-from deftunes.cli.failures import exit_with
+from deftunes.core.errors import DeftunesError
 
 _HELP = """DeFtunes data platform: sources to BI views, every day, exactly once.
 
@@ -33,5 +34,10 @@ stages.add_stages(app)
 
 
 def main() -> NoReturn:
-    """Run the command line and end this process."""
-    exit_with(app)
+    """Run the command line; one of our errors becomes its message and its exit code, never a traceback."""
+    try:
+        app()
+    except DeftunesError as error:
+        sys.stderr.write(f"deftunes: {error}\n")
+        sys.exit(error.exit_code)
+    sys.exit(0)
