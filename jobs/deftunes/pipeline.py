@@ -103,7 +103,7 @@ def run_window(resources: Resources, entity: Entity | None, asked: Interval) -> 
 
 
 def execute(stage: Stage, resources: Resources, job: Job) -> Outcome:
-    """Execute one stage by its entry, `run` of its module `stage`; no other place imports one."""
+    """Execute one stage by its entry, `run` of its module `stage`; no other place calls one."""
     result: Result = import_module(f"deftunes.{stage}.stage").run(resources, job)
     return Outcome(stage, job.entity, result)
 
