@@ -25,7 +25,8 @@ help: ## List the targets
 ##### Use
 
 .PHONY: setup
-setup: $(VENV)/.jars $(VENV)/.project ## Make .venv from hashed pins and fetch the jars (done once)
+setup: $(VENV)/.jars $(VENV)/.project ## Make .venv from hashed pins and fetch the jars (done once); mend a copied one
+	@if [ -L $(VENV) ]; then echo "note: $(VENV) is a link to $(HERE): its commands run the code beside that, not this"; fi
 
 .PHONY: demo
 demo: setup ## Run the whole platform once on this machine: [SONGS=file] [DAYS=number]
@@ -144,6 +145,34 @@ $(VENV)/.packages: requirements.txt requirements-build.txt | $(VENV)/bin/python
 	$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements-build.txt
 	$(PIP) install --require-hashes --no-deps --no-build-isolation --no-compile -r requirements.txt
 	@touch $@
+
+# It names itself by absolute paths, so in a checkout that was copied or moved its commands run the code of the first
+# one, or nothing. `command` in pyvenv.cfg says where it was made; a link to that of another checkout stays as it is.
+HERE := $(shell cd $(VENV) 2>/dev/null && pwd -P)
+MADE_AT := $(shell sed -n 's/^command = .* -m venv --clear //p' $(VENV)/pyvenv.cfg 2>/dev/null)
+define RELOCATE
+import os, pathlib, sys
+old, new = (os.fsencode(path) for path in sys.argv[1:])
+venv = pathlib.Path(sys.argv[2])
+(venv / ".project").unlink(missing_ok=True)  # so that the project is installed anew even if this is interrupted
+for path in (*venv.glob("bin/*"), *venv.glob("*/bin/*"), *venv.glob("*/*.cfg"), venv / "pyvenv.cfg"):
+    text = b"" if path.is_symlink() or path.is_dir() else path.read_bytes()
+    if old + b"/" in text.replace(b"\n", b"/") and b"\0" not in text:
+        # Not in place: the file may be a hard link that a copy shares with the first checkout.
+        temporary = path.with_name(path.name + ".new")
+        temporary.write_bytes(text.replace(old, new))
+        temporary.chmod(path.stat().st_mode)
+        temporary.replace(path)
+endef
+export RELOCATE
+
+ifneq "$(or $(MADE_AT),$(HERE))" "$(HERE)"
+.PHONY: relocated
+relocated:
+	@echo "$(VENV) was made at $(MADE_AT): setting its paths to where it is now"
+	@$(BIN)/python -c "$$RELOCATE" "$(MADE_AT)" "$(HERE)"
+$(VENV)/.project: relocated
+endif
 
 $(VENV)/.project: pyproject.toml $(VENV)/.packages
 	$(PIP) install --no-deps --no-build-isolation --editable .

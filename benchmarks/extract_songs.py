@@ -96,7 +96,7 @@ def extract(dsn: str, folder: Path, *, full: bool) -> None:
         landings,
         Interval(date(2026, 1, 1), date(2026, 1, 2)),
         published=None if full else landings.in_use(layout.SNAPSHOT),
-        conflicts=0,
+        conflicting=0,
         full_after=30,
         max_shrink=0.2,
     )

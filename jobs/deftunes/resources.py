@@ -61,7 +61,7 @@ class Resources:
         """The one Spark session of this process; the first use starts a JVM."""
         _expect(self.settings.lake, "DEFTUNES_LAKE")
         from deftunes.adapters.deequ import preload
-        from deftunes.adapters.jars import classpath
+        from deftunes.adapters.jars import classpath, repository
         from deftunes.adapters.java import java_home
         from deftunes.adapters.spark import open_spark
 
@@ -69,17 +69,27 @@ class Resources:
         Thread(target=preload, daemon=True).start()
         if self.settings.spark_provided:
             return open_spark(self.settings, (), None)
-        return open_spark(self.settings, classpath(), java_home(self.settings.java_home))
+        # The second is for a user whose home holds none and cannot be written.
+        jars = classpath(repository(), repository(self.settings.home.absolute()))
+        return open_spark(self.settings, jars, java_home(self.settings.java_home))
 
     @cached_property
     def api(self) -> "PurchaseApi":
         """The Purchase API."""
         from deftunes.adapters.http import PurchaseApi
+        from deftunes.adapters.http_pages import PageBounds
 
         settings = self.settings
         url = _expect(settings.api_url, "DEFTUNES_API_URL")
         token = settings.api_token.get_secret_value() if settings.api_token else None
-        return PurchaseApi(url, token, budget=settings.http_budget, timeout=settings.http_timeout)
+        return PurchaseApi(
+            url,
+            token,
+            budget=settings.http_budget,
+            timeout=settings.http_timeout,
+            dated=settings.http_date,
+            pages=PageBounds(pages=settings.http_max_pages, empty=settings.http_max_empty_pages),
+        )
 
     @cached_property
     def songs_source(self) -> "SongsSource":

@@ -3,8 +3,7 @@
 import itertools
 import json
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import typer
@@ -28,8 +27,7 @@ VARIABLES = {row.variable for row in described(Settings())}
 
 
 def is_secret(variable: str) -> bool:
-    annotation = Settings.model_fields[variable.removeprefix("DEFTUNES_").lower()].annotation
-    return SecretStr in (get_args(annotation) if isinstance(annotation, UnionType) else (annotation,))
+    return SecretStr.__name__ in str(Settings.model_fields[variable.removeprefix("DEFTUNES_").lower()].annotation)
 
 
 def parsed(command: list[str]) -> Any:

@@ -6,13 +6,15 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 DATE = "Thu, 01 Jan 2026 12:00:00 GMT"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)  # our clock, where the API's says `DATE`
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,18 @@ class Reply:
 
     body: bytes = b"[]"
     status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | Sequence[str]] = field(default_factory=dict)  # several: as many headers
     framing: str = "length"  # length, chunked or none
     cut: int | None = None
     reset: bool = False
     delay: float = 0.0
     date: str | None = DATE
+
+    def header_lines(self) -> Iterator[tuple[str, str]]:
+        """Each header as it goes over the wire."""
+        for name, value in self.headers.items():
+            for each in [value] if isinstance(value, str) else value:
+                yield name, each
 
 
 def json_reply(*values: object, **options: object) -> Reply:
@@ -101,7 +109,7 @@ def _send(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
     handler.send_response_only(reply.status)
     if reply.date:
         handler.send_header("Date", reply.date)
-    for name, value in reply.headers.items():
+    for name, value in reply.header_lines():
         handler.send_header(name, value)
     if reply.framing == "length":
         handler.send_header("Content-Length", str(len(reply.body)))

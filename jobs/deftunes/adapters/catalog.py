@@ -104,7 +104,7 @@ def fast_forward_main(table: Table, branch: str, *, base: int | None, head: int)
     """
     refs = Refs(table)
     if base not in (None, *(snapshot.snapshot_id for snapshot in refs.ancestors(head))):
-        raise RetriableError(f"{branch} of {table.name()[-1]} does not descend from main; nothing was changed")
+        raise RetriableError(f"{branch} of {table.name()[-1]} does not descend from main; nothing was published")
     _commit(
         table,
         (
@@ -134,4 +134,6 @@ def _commit(table: Table, updates: tuple[TableUpdate, ...], requirements: tuple[
     try:
         table.catalog.commit_table(table, requirements, updates)
     except CommitFailedException as error:
-        raise RetriableError(f"{table.name()[-1]} was changed by another run meanwhile; nothing was changed") from error
+        raise RetriableError(
+            f"{table.name()[-1]} was changed by another run meanwhile; nothing was published"
+        ) from error

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from types import TracebackType
 from typing import IO, Self
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -20,16 +20,25 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import requests
 from requests.auth import AuthBase
 
-from deftunes.adapters.http_headers import has_framing, next_link, retry_after, sent_at
+from deftunes.adapters.http_failures import check_status, http_failures, redacted_url
+from deftunes.adapters.http_headers import (
+    ACCEPT_ENCODING,
+    charset,
+    has_framing,
+    named_date,
+    next_links,
+    unknown_encodings,
+)
+from deftunes.adapters.http_links import UnreadableLinkError
+from deftunes.adapters.http_pages import DEFAULT_BOUNDS, PageBounds, PageCounter
 from deftunes.adapters.http_retry import TransientError, retrying
-from deftunes.adapters.jsonarray import JsonArray, MalformedError, NotRecordsError
+from deftunes.adapters.jsonarray import JsonArray, MalformedError, NotRecordsError, TruncatedError
+from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
 _CHUNK = 1 << 20
 _REDIRECTS = 5
-# Refusals that pass by themselves, as the server's own errors (5xx) do.
-_TRANSIENT_STATUSES = frozenset({requests.codes.too_many_requests})
-_UNAUTHORIZED_STATUSES = frozenset({requests.codes.unauthorized, requests.codes.forbidden})
+_LONGEST_LABEL = 63  # of a host name: RFC 1035, 2.3.4
 _HTTP, _HTTPS = 80, 443
 
 Receive = Callable[[list[bytes]], None]  # takes records, each as sent, on one line
@@ -39,11 +48,12 @@ Receive = Callable[[list[bytes]], None]  # takes records, each as sent, on one l
 class ApiResponse:
     """What is known of one complete answer, all its pages.
 
-    `extracted_at` is the API's own clock (ours where it sends none), `requests` what was asked, `bytes` what came,
-    `tries` the number of HTTP requests that it took.
+    `extracted_at` is the API's own clock (ours where it sends none), `received_at` is ours, `requests` what was asked,
+    `bytes` what came, `tries` the number of HTTP requests that it took.
     """
 
     extracted_at: datetime
+    received_at: datetime
     requests: tuple[str, ...]
     rows: int
     bytes: int
@@ -65,6 +75,9 @@ class PurchaseApi:
         token: bearer token, sent to this host only.
         budget: seconds a request is tried again, counted from its first failure.
         timeout: seconds to wait for a connection or for the next bytes; a long answer that keeps coming is not cut.
+        dated: whether the API's clock dates its answers; otherwise ours does.
+        pages: the bounds of an answer that has several.
+        now: our clock.
         clock: seconds, for the budget only.
         sleep: waits between tries.
 
@@ -77,18 +90,25 @@ class PurchaseApi:
         *,
         budget: float,
         timeout: float,
+        dated: bool = True,
+        pages: PageBounds = DEFAULT_BOUNDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise BadUsageError("DEFTUNES_API_URL: expected http://HOST or https://HOST, got something else")
-        if parts.username or parts.password:
-            raise BadUsageError("DEFTUNES_API_URL: expected no credentials in it; DEFTUNES_API_TOKEN takes the token")
+        try:
+            _check_base_url(base_url)
+        except ValueError:  # an IPv6 address without its bracket
+            raise BadUsageError("DEFTUNES_API_URL: expected http://HOST or https://HOST, got no URL") from None
+        if token and not (token.isascii() and token.isprintable() and " " not in token):
+            raise BadUsageError("DEFTUNES_API_TOKEN: expected letters, digits and signs, got a blank or a line break")
         self._base_url = base_url.rstrip("/")
         self._auth = _Bearer(base_url, token)
         self._budget = budget
         self._timeout = timeout
+        self._dated = dated
+        self._pages = pages
+        self._now = now
         self._clock = clock
         self._sleep = sleep
         self._local = threading.local()
@@ -127,14 +147,13 @@ class PurchaseApi:
 
     def _request(self, path: str, query: dict[str, str], receive: Receive) -> ApiResponse:
         url: str | None = self._base_url + path + (f"?{urlencode(query)}" if query else "")
-        asked: list[str] = []
+        pages = PageCounter(self._pages)
         instants: list[datetime] = []
         rows = size = tries = 0
         while url:
-            if url in asked:
-                raise DeftunesError(f"{redacted_url(url)}: expected a further page, got a link back to this one")
-            asked.append(url)
+            pages.ask(url)
             page, attempts = self._retry(url)
+            pages.receive(page.records, is_last=page.next_url is None)
             for records in page.records.lines():
                 receive(records)
             instants.append(page.sent_at)
@@ -144,7 +163,8 @@ class PurchaseApi:
             url = page.next_url
         return ApiResponse(
             extracted_at=min(instants),
-            requests=tuple(map(redacted_url, asked)),
+            received_at=self._now(),
+            requests=tuple(map(redacted_url, pages.asked)),
             rows=rows,
             bytes=size,
             tries=tries,
@@ -167,38 +187,75 @@ class PurchaseApi:
         with tempfile.TemporaryFile() as body:
             try:
                 with self._get(url) as response:
-                    _check_status(response, url)
-                    next_url = self._next_url(response, url)
-                    for chunk in response.iter_content(_CHUNK):
-                        body.write(chunk)
-            except requests.RequestException as error:
-                raise _translate_error(error, url) from error
-            records = _read(body, url, framed=has_framing(response))
-        return _Page(sent_at=sent_at(response), records=records, next_url=next_url)
+                    check_status(response, url)
+                    self._save(response, url, body)
+                records = _records(body, response, url)
+            except TransientError:
+                # Whatever of that answer is still to come must not be taken for the next one.
+                self._connection().close()
+                raise
+        return _Page(sent_at=self._sent_at(response, url), records=records, next_url=self._next_url(response, url))
+
+    def _sent_at(self, response: requests.Response, url: str) -> datetime:
+        """What an answer is dated by. A clock may be behind ours for good; one ahead would shut out later answers."""
+        now = self._now()
+        sent_at = (named_date(response) if self._dated else None) or now
+        if sent_at - now > MAX_CLOCK_SKEW:
+            raise DeftunesError(
+                f"{redacted_url(url)}: expected a Date of today, {now:%Y-%m-%d} by this machine's clock, got "
+                f"{sent_at:%Y-%m-%d}. Nothing was changed. Have the clock corrected that is wrong, or date the answers "
+                "by this machine's clock: DEFTUNES_HTTP_DATE=false"
+            )
+        return sent_at
+
+    def _save(self, response: requests.Response, url: str, body: IO[bytes]) -> None:
+        """Write the body to the file, decoded. A disk that is full is no failure of the API."""
+        if unknown := ", ".join(unknown_encodings(response))[:80]:
+            raise DeftunesError(
+                f"{redacted_url(url)}: expected Content-Encoding {ACCEPT_ENCODING} or none, got {unknown}, which was "
+                "not asked for. Nothing was changed; ask the API's owner, or look at the proxy between"
+            )
+        chunks = response.iter_content(_CHUNK)
+        while True:
+            with http_failures(url):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            body.write(chunk)
 
     def _next_url(self, response: requests.Response, url: str) -> str | None:
-        next_url = next_link(response)
-        if next_url and not self._auth.trusts(next_url):
+        try:
+            links = next_links(response)
+        except (UnreadableLinkError, ValueError):
+            raise DeftunesError(
+                f"{redacted_url(url)}: expected a Link header by RFC 8288, got one that names a next page and cannot "
+                "be read. Nothing was changed; ask the API's owner"
+            ) from None
+        if len(links) > 1:
+            raise DeftunesError(f"{redacted_url(url)}: expected one next page, got links to {len(links)}")
+        if links and not self._auth.trusts(links[0]):
             raise DeftunesError(f"{redacted_url(url)}: expected the next page at the same host, got a link elsewhere")
-        return next_url
+        return links[0] if links else None
 
     def _get(self, url: str) -> requests.Response:
         """GET, with redirects followed by our rules: never from https to http, the token never to another host."""
         connection = self._connection()
         target = url
         for _ in range(_REDIRECTS + 1):
-            response = connection.get(
-                target,
-                stream=True,
-                allow_redirects=False,
-                timeout=(self._timeout, self._timeout),
-                auth=self._auth,
-                headers={"Accept": "application/json"},
-            )
+            with http_failures(target):
+                response = connection.get(
+                    target,
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=(self._timeout, self._timeout),
+                    auth=self._auth,
+                    headers={"Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING},
+                )
             if not response.is_redirect:
                 return response
             response.close()
-            previous, target = target, urljoin(target, response.headers["Location"])
+            with http_failures(target):
+                previous, target = target, urljoin(target, response.headers["Location"])
             if urlsplit(target).scheme not in {"http", "https"} or (
                 urlsplit(previous).scheme == "https" and urlsplit(target).scheme == "http"
             ):
@@ -229,7 +286,10 @@ class _Bearer(AuthBase):
 
     def trusts(self, url: str) -> bool:
         """Whether this is the API's own origin, or the same host upgraded to https."""
-        home, there = _origin(self._home), _origin(url)
+        try:
+            home, there = _origin(self._home), _origin(url)
+        except ValueError:  # a port that is none
+            return False
         return there == home or (home == ("http", home[1], _HTTP) and there == ("https", home[1], _HTTPS))
 
 
@@ -238,72 +298,52 @@ def _origin(url: str) -> tuple[str, str | None, int]:
     return parts.scheme, parts.hostname, parts.port or (_HTTPS if parts.scheme == "https" else _HTTP)
 
 
-def redacted_url(url: str) -> str:
-    """The request as logs and receipts show it: no host, so never a credential."""
+def _check_base_url(url: str) -> None:
     parts = urlsplit(url)
-    return f"GET {parts.path}{f'?{parts.query}' if parts.query else ''}"
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadUsageError("DEFTUNES_API_URL: expected http://HOST or https://HOST, got something else")
+    if parts.username or parts.password:
+        raise BadUsageError("DEFTUNES_API_URL: expected no credentials in it; DEFTUNES_API_TOKEN takes the token")
+    if not url.isprintable() or " " in url:
+        raise BadUsageError("DEFTUNES_API_URL: expected no blank and no line break in it")
+    if parts.query or parts.fragment:
+        raise BadUsageError("DEFTUNES_API_URL: expected no query and no fragment in it")
+    try:
+        port_is_one = parts.port != 0
+    except ValueError:
+        port_is_one = False
+    if not port_is_one:
+        raise BadUsageError("DEFTUNES_API_URL: expected a port from 1 to 65535")
+    labels = parts.hostname.rstrip(".").split(".")
+    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        raise BadUsageError("DEFTUNES_API_URL: expected a host name, got one with a part that is empty or too long")
 
 
-def _check_status(response: requests.Response, url: str) -> None:
-    """Let only 200 pass.
-
-    Raises:
-        TransientError: the server is busy or broken.
-        DeftunesError: it refused.
-
-    """
-    status = response.status_code
-    if status == requests.codes.ok:
-        return
-    if status in _TRANSIENT_STATUSES or status >= requests.codes.server_error:
-        raise TransientError(f"HTTP {status}", retry_after(response))
-    if status in _UNAUTHORIZED_STATUSES:
-        raise DeftunesError(
-            f"{redacted_url(url)}: expected HTTP 200, got HTTP {status}: the API wants another token. "
-            "Set DEFTUNES_API_TOKEN"
-        )
-    raise DeftunesError(f"{redacted_url(url)}: expected HTTP 200, got HTTP {status}. Check DEFTUNES_API_URL")
-
-
-def _read(body: IO[bytes], url: str, *, framed: bool) -> JsonArray:
+def _records(body: IO[bytes], response: requests.Response, url: str) -> JsonArray:
     """The records of a body.
 
     Raises:
-        TransientError: it broke off or is no JSON; another try may bring it whole.
+        TransientError: it breaks off; another try may bring it whole.
         DeftunesError: it is complete and no array of records.
 
     """
     try:
         return JsonArray(body)
+    except TruncatedError as error:
+        raise TransientError(f"truncated JSON after {body.tell()} bytes ({error})") from error
     except MalformedError as error:
-        raise TransientError(f"malformed or truncated JSON after {body.tell()} bytes ({error})") from error
+        claimed = charset(response)
+        named = f"; the API calls it {claimed}" if claimed else ""
+        raise _no_records(url, f"malformed JSON ({error}{named})", body.tell()) from error
     except NotRecordsError as error:
         size = body.tell()
-        if not size and not framed:
+        if not size and not has_framing(response):
             raise TransientError("an empty body of unknown length") from error
-        raise DeftunesError(
-            f"{redacted_url(url)}: expected a JSON array of records, got {error} ({size} bytes). "
-            "Nothing was changed; check DEFTUNES_API_URL and ask the API's owner"
-        ) from error
+        raise _no_records(url, str(error), size) from error
 
 
-def _translate_error(error: requests.RequestException, url: str) -> TransientError | DeftunesError:
-    """A failed connection is worth another try, a certificate that does not verify is not."""
-    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return DeftunesError(
-            f"{redacted_url(url)}: expected a certificate of a known authority for {urlsplit(url).hostname}, got one "
-            "that does not verify. REQUESTS_CA_BUNDLE names an authority of your own"
-        )
-    return TransientError(_describe_error(error))
-
-
-def _describe_error(error: requests.RequestException) -> str:
-    match error:
-        case requests.exceptions.Timeout():
-            return "no bytes within DEFTUNES_HTTP_TIMEOUT"
-        case requests.exceptions.ChunkedEncodingError() | requests.exceptions.ContentDecodingError():
-            return "an answer that broke off"
-        case requests.exceptions.SSLError():
-            return "a TLS connection that failed"
-        case _:
-            return "no connection, or one that was reset"
+def _no_records(url: str, got: str, size: int) -> DeftunesError:
+    return DeftunesError(
+        f"{redacted_url(url)}: expected a JSON array of records, got {got} ({size} bytes). "
+        "Nothing was changed; check DEFTUNES_API_URL and ask the API's owner"
+    )

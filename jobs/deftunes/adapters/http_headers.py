@@ -1,15 +1,26 @@
 """What the headers of an answer say: when it was made, when to come back, where it goes on."""
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urljoin
 
 import requests
+
+from deftunes.adapters.http_links import next_targets
+
+ACCEPT_ENCODING = "gzip, deflate"
+_DECODED = {"gzip", "x-gzip", "deflate", "identity"}  # x-gzip is gzip (RFC 9110, 8.4.1.3)
+_CHARSET = re.compile(r"charset=[\"']?([^\s;\"']{1,40})", re.IGNORECASE)
 
 
 def sent_at(response: requests.Response) -> datetime:
     """The server's clock; ours where it says nothing readable."""
-    return _http_date(response.headers.get("Date")) or datetime.now(UTC)
+    return named_date(response) or datetime.now(UTC)
+
+
+def named_date(response: requests.Response) -> datetime | None:
+    """The server's clock, if it says something readable."""
+    return _http_date(response.headers.get("Date"))
 
 
 def retry_after(response: requests.Response) -> float | None:
@@ -21,10 +32,27 @@ def retry_after(response: requests.Response) -> float | None:
     return max(0.0, (instant - sent_at(response)).total_seconds()) if instant else None
 
 
-def next_link(response: requests.Response) -> str | None:
-    """The address of the next page."""
-    link = response.links.get("next", {}).get("url")
-    return None if link is None else urljoin(response.url, link)
+def next_links(response: requests.Response) -> list[str]:
+    """The addresses that are named as the next page.
+
+    Raises:
+        UnreadableLinkError: a header speaks of a next page and cannot be read.
+        ValueError: an address is none.
+
+    """
+    return next_targets(response.headers.get("Link", ""), response.url)
+
+
+def unknown_encodings(response: requests.Response) -> list[str]:
+    """What the body is encoded in though nobody asked for it."""
+    named = (name.strip().lower() for name in response.headers.get("Content-Encoding", "").split(","))
+    return [name for name in named if name and name not in _DECODED]
+
+
+def charset(response: requests.Response) -> str | None:
+    """The charset that the answer claims; JSON is UTF-8 whatever it says (RFC 8259, 8.1 and 11)."""
+    found = _CHARSET.search(response.headers.get("Content-Type", ""))
+    return found[1] if found else None
 
 
 def has_framing(response: requests.Response) -> bool:
@@ -35,6 +63,6 @@ def has_framing(response: requests.Response) -> bool:
 def _http_date(text: str | None) -> datetime | None:
     try:
         instant = parsedate_to_datetime(text or "")
-    except ValueError:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):  # its parser raises any of these
         return None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -37,6 +37,22 @@ def java_home(declared: Path | None = None) -> Path:
     return Path(JAVA_HOME)
 
 
+def start_problem(home: Path | None, memory: str) -> str | None:
+    """What Java says where it does not start with a heap of `memory`; None where it starts. No home: that on PATH."""
+    java = str(home / "bin" / "java") if home else "java"
+    try:
+        answer = subprocess.run(  # noqa: S603
+            [java, f"-Xmx{memory}", "-version"],
+            capture_output=True, text=True, check=False, timeout=_ANSWER_SECONDS, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    if answer.returncode == 0:
+        return None
+    said = [line for line in (answer.stdout + answer.stderr).splitlines() if line and not line.startswith("Picked up")]
+    return "; ".join(said[:2]) if said else f"{java} ended with exit code {answer.returncode} and no word"
+
+
 def _home_of_17(java: str) -> Path | None:
     # Asked, not guessed from its path: PATH may hold a shim, and JAVA_HOME a JDK of another version.
     try:

@@ -8,6 +8,7 @@ so a blank in their place changes nothing.
 """
 
 import codecs
+import hashlib
 import mmap
 import os
 import re
@@ -24,13 +25,21 @@ _OPENS_OBJECT = ord("{")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _HARMLESS = rb"\u0041"
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_ELEMENT = msgspec.json.Decoder(msgspec.Raw)
+_TRUNCATED = "Input data was truncated"  # what msgspec says
+_POSITION = re.compile(r"^(?!.*trailing).*\(byte (\d+)\)$")
+_STRUCTURE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]', re.DOTALL)
 # One array at a time is whole in memory, however many threads read.
 _VALIDATING = threading.Lock()
 _ONE_LINE = bytes.maketrans(b"\n\r", b"  ")
 
 
 class MalformedError(Exception):
-    """The text breaks off or is no JSON."""
+    """The text is no JSON."""
+
+
+class TruncatedError(MalformedError):
+    """The text is the beginning of JSON: it breaks off."""
 
 
 class NotRecordsError(Exception):
@@ -49,7 +58,8 @@ class JsonArray:
     """An array of records in a file, which may be closed once this is made.
 
     Raises:
-        MalformedError: it breaks off or is no JSON.
+        TruncatedError: it breaks off.
+        MalformedError: it is no JSON.
         NotRecordsError: it is no array, or an array of elements that are no objects.
 
     """
@@ -69,6 +79,12 @@ class JsonArray:
 
     def __len__(self) -> int:
         return len(self._elements)
+
+    def digest(self) -> bytes:
+        """Identity of the text."""
+        found = hashlib.sha256(self._mapping).digest()
+        self._release_pages()
+        return found
 
     def lines(self) -> Iterator[list[bytes]]:
         """The text of each element as one line, in batches."""
@@ -107,18 +123,19 @@ def _check_utf8(text: memoryview) -> None:
             decoder.decode(text[start : start + _BLOCK])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise MalformedError(f"not UTF-8: {error.reason}") from None
+        kind = TruncatedError if error.reason == "unexpected end of data" else MalformedError
+        raise kind(f"not UTF-8: {error.reason}") from None
 
 
 def _decode(array: memoryview) -> list[msgspec.Raw]:
     try:
         return _ELEMENTS.decode(array)
     except RecursionError:
-        raise MalformedError("nested too deeply") from None
+        return _split(array)
     except msgspec.DecodeError as error:
         surrogates = [(match.start(), match[0]) for match in _SURROGATE.finditer(array)]
         if not surrogates:
-            raise MalformedError(str(error)) from None
+            raise _malformed(error, array) from None
     return _decode_surrogates(array, surrogates)
 
 
@@ -129,12 +146,56 @@ def _decode_surrogates(array: memoryview, surrogates: list[tuple[int, bytes]]) -
     try:
         return _ELEMENTS.decode(array)
     except RecursionError:
-        raise MalformedError("nested too deeply") from None
+        return _split(array)
     except msgspec.DecodeError as error:
-        raise MalformedError(str(error)) from None
+        raise _malformed(error, array) from None
     finally:
         for at, escape in surrogates:
             array[at : at + len(escape)] = escape
+
+
+def _malformed(error: msgspec.DecodeError, array: memoryview) -> MalformedError:
+    at = _POSITION.match(str(error))
+    # A literal or a number that ends too soon is called invalid at the byte after the last one, as trailing text is.
+    is_truncated = str(error) == _TRUNCATED or (at is not None and int(at[1]) >= len(array))
+    return TruncatedError(str(error)) if is_truncated else MalformedError(str(error))
+
+
+def _split(array: memoryview) -> list[msgspec.Raw]:
+    """The elements of an array where one is nested deeper than the decoder can go: it must not stop the others.
+
+    Of that one, only the brackets and the strings are checked; for transform it is a record that cannot be read.
+    """
+    elements: list[msgspec.Raw] = []
+    depth, start, is_closed = 0, 1, False
+    for token in _STRUCTURE.finditer(array):
+        if is_closed:
+            raise MalformedError("text after the array")
+        match token[0][:1]:
+            case b"[" | b"{":
+                depth += 1
+            case b"]" | b"}":
+                depth -= 1
+                is_closed = depth == 0
+        if is_closed or (depth == 1 and token[0] == b","):
+            elements.append(_element(array[start : token.start()]))
+            start = token.end()
+    if not is_closed:
+        raise TruncatedError(_TRUNCATED)
+    if bytes(array[start:]).strip():
+        raise MalformedError("text after the array")
+    return elements
+
+
+def _element(text: memoryview) -> msgspec.Raw:
+    try:
+        return _ELEMENT.decode(text)
+    except RecursionError:
+        # A view, as the decoder gives: escapes that are harmless now will be put back.
+        copied = bytes(text)
+        return msgspec.Raw(text[len(copied) - len(copied.lstrip()) : len(copied.rstrip())])
+    except msgspec.DecodeError as error:
+        raise MalformedError(str(error)) from None
 
 
 def _describe(first: bytes) -> str:

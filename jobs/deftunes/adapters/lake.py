@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.adapters.failures import translate
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 _MISSING = {"NoSuchKey", "404", "NotFound"}
-_REFUSED = {"AccessDenied", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 
 
 class Lake:
@@ -130,16 +129,8 @@ class _TranslateErrors:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, S3UploadFailedError):
             error = error.__context__  # what S3 answered: `upload_file` wraps it
-        if isinstance(error, ClientError):
-            code = error.response.get("Error", {}).get("Code", "")
-            if code in _MISSING:
-                raise _MissingError from error
-            if code in _REFUSED:
-                raise DeftunesError(
-                    f"S3 refused {self.what}: {code}. Check DEFTUNES_LAKE and its credentials"
-                ) from error
-            raise RetriableError(
-                f"S3 failed on {self.what}: {code}. Nothing was changed; run the command again"
-            ) from error
-        if isinstance(error, BotoCoreError):
-            raise RetriableError(f"S3 did not answer for {self.what}: {error}. Run the command again") from error
+        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code", "") in _MISSING:
+            raise _MissingError from error
+        translated = translate(error, self.what, "S3") if isinstance(error, Exception) else None
+        if translated is not None:
+            raise translated from error

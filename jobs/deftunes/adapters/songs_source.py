@@ -1,37 +1,41 @@
-"""The song catalogue `deftunes.songs` in PostgreSQL, read as Arrow through ADBC and written as Parquet.
+"""The song catalogue `deftunes.songs` in PostgreSQL, read as Arrow and written as Parquet.
 
-    one repeatable-read transaction: state, rows, keys  ->  COPY BINARY  ->  record batches  ->  Parquet with zstd
+    one repeatable-read transaction: identity, rows, keys  ->  COPY BINARY  ->  record batches  ->  Parquet with zstd
 
 One thread reads while another compresses and writes, with a few batches between them: memory does not grow with the
 table. The table has no change column; `xmin`, the transaction that wrote a row, tells what changed since a cursor.
-
-ADBC is used below its DB-API layer, which would import pandas or polars where they are installed.
 """
 
 import contextlib
-import os
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import adbc_driver_manager
-import adbc_driver_postgresql
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.adapters.songs_identity import identity_of, keeps_xmin, position_of
+from deftunes.adapters.songs_session import TABLE, RefusedByServerError, Session, connect
+from deftunes.core.entities.songs import DECLARATION, UNREADABLE
+from deftunes.core.errors import DeftunesError
 
-TABLE = "deftunes.songs"
 _TEXT = ("text", "varchar", "bpchar", "uuid", "name", "citext")
-# Read as they are; what Parquet cannot hold exactly is read as text.
-_NUMBERS = ("float8", "float4", "int8", "int4", "int2")
-_NUMBERS_AS_TEXT = ("numeric", "text", "varchar")
-_ANY_NUMBER = (*_NUMBERS, *_NUMBERS_AS_TEXT)
+# Read as they are; what is not here is read as text.
+_READ_AS = {
+    "float8": "{0}",
+    "float4": "{0}::float8",
+    "int8": "{0}",
+    "int4": "{0}",
+    "int2": "{0}",
+}
+# The digits that PostgreSQL shows, which a float of twice the size would add to.
+_REAL_AS_DOUBLE = "{0}::text::float8"
+_DOUBLES = frozenset(name for name, silver in DECLARATION.sent_types.items() if silver == "double")
+_ANY_NUMBER = (*_READ_AS, "numeric", "text", "varchar")
 COLUMNS = {
     "track_id": _TEXT,
     "title": _TEXT,
@@ -51,23 +55,15 @@ COLUMNS = {
 # Columns whose values repeat; a dictionary of the others is built for nothing.
 _REPEATING = ["release", "artist_id", "artist_mbid", "artist_name", "year", "shs_perf", "shs_work"]
 _BATCHES_AHEAD = 2
-# SQLSTATE classes of transient errors: connection, transaction, resources, locks, the operator, the system.
-_TRANSIENT = ("08", "40", "53", "55", "57", "58")
-# What libpq says without a SQLSTATE when trying again is of no use.
-_REFUSALS = (
-    "authentication failed",
-    "no pg_hba.conf entry",
-    "no password supplied",
-    "does not exist",
-    "in connection info string",
-    "invalid integer value",
-    "invalid connection option",
-    "invalid URI",
-)
 _OLDEST_SERVER = 13
+_LOCKABLE = ("r", "p", "v")  # tables, partitioned ones, views
 # The hash of a key as PostgreSQL makes it; summed modulo 2^64 it stands for the set of keys, whatever their order.
 _KEY_HASH = "hashtextextended(track_id::text, 0)"
 _WRAP = 1 << 64
+# What the server says of text that it cannot give as UTF-8: character_not_in_repertoire, untranslatable_character.
+_NOT_UTF8 = frozenset({"22021", "22P05"})
+_PLACES = "deftunes.unreadable"
+_PLACE = f"{TABLE}.tableoid::text || {TABLE}.ctid::text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +90,20 @@ class SongsSource:
             DeftunesError: there is no such table, or not with these columns, or it may not be read.
 
         """
-        with contextlib.ExitStack() as opened:
-            with _translate_errors():
-                database = opened.enter_context(adbc_driver_postgresql.connect(self.dsn))
-                connection = opened.enter_context(adbc_driver_manager.AdbcConnection(database))
-                for statement in (
-                    "begin isolation level repeatable read read only",
-                    "set local client_encoding = 'UTF8'",
-                    # Read in one order: the digest of a landing is taken over its bytes.
-                    "set local synchronize_seqscans = off",
-                    "set local max_parallel_workers_per_gather = 0",
-                ):
-                    _execute(connection, statement)
-                snapshot = SongsSnapshot(connection)
-            yield snapshot
+        with connect(self.dsn) as session:
+            _check_server(session)
+            for statement in (
+                "begin isolation level repeatable read read only",
+                "set local client_encoding = 'UTF8'",
+                # The digits that tell a `real` from its neighbours, and no more.
+                "set local extra_float_digits = 1",
+                # Read in one order: the digest of a landing is taken over its bytes.
+                "set local synchronize_seqscans = off",
+                "set local max_parallel_workers_per_gather = 0",
+                *_lock(session),
+            ):
+                session.execute(statement)
+            yield SongsSnapshot(session)
 
 
 class SongsSnapshot:
@@ -115,44 +111,33 @@ class SongsSnapshot:
 
     Attributes:
         at: the database's `now()`.
-        server: the cluster, its timeline and database; `table`: the table's oid. A cursor means nothing elsewhere.
-        cursor: every transaction before it has ended; None where the relation keeps no `xmin` (a view).
+        identity: what a cursor is bound to; it means nothing where one of these is another.
+        position: how far the server's log is; before that of a cursor, the cursor means nothing. None: not known.
+        cursor: every transaction before it has ended; None where `xmin` does not tell what changed (a view).
         horizon: the first transaction that has not begun.
         ignored: columns that are not landed.
+        unreadable: rows, found while writing, with text that is not in `encoding`; they are written with the reason.
 
     """
 
-    def __init__(self, connection: adbc_driver_manager.AdbcConnection) -> None:
-        self._connection = connection
-        version = int(self._row("select current_setting('server_version_num') as v")["v"]) // 10000
-        if version < _OLDEST_SERVER:
-            raise DeftunesError(
-                f"DEFTUNES_SONGS_DSN: expected PostgreSQL {_OLDEST_SERVER} or newer, got {version}: "
-                "older ones have no 64-bit transaction ids to tell what changed"
-            )
-        now = self._row(
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        now = session.row(
             "select to_char(now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US') as at, "
             "pg_snapshot_xmin(pg_current_snapshot())::text as cursor, "
             "pg_snapshot_xmax(pg_current_snapshot())::text as horizon"
         )
-        relation = self._row(
-            f"select max(oid::text) as oid, max(relkind::text) as kind from pg_class where oid = to_regclass('{TABLE}')"
-        )
-        if relation["oid"] is None:
-            raise DeftunesError(
-                f"expected the table {TABLE} in the database of DEFTUNES_SONGS_DSN, got none of that name. "
-                "Nothing was changed; check the setting, and that its user may use the schema"
-            )
         self.at = datetime.fromisoformat(now["at"]).replace(tzinfo=UTC)
-        self.server = self._server()
-        self.table: str = relation["oid"]
-        self.cursor = int(now["cursor"]) if relation["kind"] == "r" else None
+        self.ignored = self._check_columns()
+        self.unreadable, self.encoding = 0, ""
+        self.identity = identity_of(session, TABLE, COLUMNS)
+        self.position = position_of(session)
+        self.cursor = int(now["cursor"]) if keeps_xmin(session, TABLE) else None
         self.horizon = int(now["horizon"])
-        self.ignored, self._columns = self._check_columns()
 
     def compare(self, since: int) -> Compared:
         """Count the rows, those written at or after the transaction `since`, and hash the keys, in one scan."""
-        row = self._row(
+        row = self._session.row(
             f"select count(*) as rows, coalesce(sum({_KEY_HASH}), 0)::text as keys, "
             f"count(*) filter (where {_written(since)}) as changed from {TABLE}"
         )
@@ -164,10 +149,10 @@ class SongsSnapshot:
 
         def strip(batch: pa.RecordBatch) -> pa.RecordBatch:
             nonlocal hashes
-            hashes += pc.sum(batch.column(len(COLUMNS))).as_py() or 0
-            return batch.select(list(COLUMNS))
+            hashes += pc.sum(batch.column("key_hash")).as_py() or 0
+            return batch.drop_columns(["key_hash"])
 
-        rows = self._write(f"select {self._columns}, {_KEY_HASH} as key_hash from {TABLE}", path, strip)
+        rows = self._write(lambda: f"select {self._columns()}, {_KEY_HASH} as key_hash from {self._from}", path, strip)
         return Compared(rows, hashes % _WRAP, rows)
 
     def write_changed(self, since: int, path: Path) -> int:
@@ -176,20 +161,36 @@ class SongsSnapshot:
         No key is declared, so a second row may stand under a changed key: validating that needs both.
         """
         return self._write(
-            f"select {self._columns} from {TABLE} where coalesce(track_id::text, '') in "
-            f"(select coalesce(track_id::text, '') from {TABLE} where {_written(since)}) "
-            f'order by {TABLE}.track_id::text collate "C", {TABLE}.ctid',
+            lambda: (
+                f"select {self._columns()} from {self._from} where coalesce(track_id::text, '') in "
+                f"(select coalesce(track_id::text, '') from {TABLE} where {_written(since)}) "
+                f'order by {TABLE}.track_id::text collate "C", {TABLE}.ctid'
+            ),
             path,
         )
 
-    def write_keys(self, path: Path) -> int:
-        """Write every key, one column; the number of rows."""
-        return self._write(f"select track_id::text as track_id from {TABLE}", path)
+    def write_keys(self, path: Path, *, since: int | None = None) -> int:
+        """Write every key, one column, or those of rows written at or after `since`; the number of rows."""
+        where = "" if since is None else f" where {_written(since)}"
+        return self._write(lambda: f"select {self._columns('track_id')} from {self._from}{where}", path)
 
-    def _write(self, sql: str, path: Path, change: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None) -> int:
+    def _write(
+        self, sql: Callable[[], str], path: Path, change: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None
+    ) -> int:
+        """Write an answer; again, with the rows apart that stopped it, where text cannot be given as UTF-8."""
+        try:
+            with self._session.savepoint():
+                return self._write_answer(sql(), path, change)
+        except RefusedByServerError as refusal:
+            if refusal.sqlstate not in _NOT_UTF8 or self.unreadable:
+                raise
+        self._find_unreadable()
+        return self._write_answer(sql(), path, change)
+
+    def _write_answer(self, sql: str, path: Path, change: Callable[[pa.RecordBatch], pa.RecordBatch] | None) -> int:
         rows = 0
-        with _translate_errors(), _query(self._connection, sql) as reader, contextlib.ExitStack() as opened:
-            schema = pa.schema([field for field in reader.schema if field.name in COLUMNS])
+        with self._session.batches(sql) as reader, contextlib.ExitStack() as opened:
+            schema = pa.schema([field for field in reader.schema if field.name in {*COLUMNS, UNREADABLE}])
             repeating = [name for name in _REPEATING if name in schema.names]
             writer = opened.enter_context(
                 pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=repeating)
@@ -203,25 +204,57 @@ class SongsSnapshot:
             _write_in_background(reader, write)
         return rows
 
-    def _server(self) -> str:
-        """What a cursor is bound to. After a failover (another timeline) transaction ids may mean other rows."""
-        parts = [self._row("select oid::text as oid from pg_database where datname = current_database()")["oid"]]
-        may = self._row(
-            "select has_function_privilege('pg_control_system()', 'execute') "
-            "and has_function_privilege('pg_control_checkpoint()', 'execute') as may"
+    def _columns(self, *names: str) -> str:
+        """What to read as these columns, or all. Of rows that are held apart, texts as ASCII, with the reason."""
+        as_they_are = ", ".join(f"{read} as {name}" for name, read in self._reads.items() if name in (names or COLUMNS))
+        if not self.unreadable:
+            return as_they_are
+        apart = ", ".join(
+            f"case when held_apart.so then encode(convert_to({read}, getdatabaseencoding()), 'escape') else {read} end "
+            f"as {name}"
+            if name in self._texts
+            else f"{read} as {name}"
+            for name, read in self._reads.items()
+            if name in (names or COLUMNS)
         )
-        if may["may"]:
-            control = self._row(
-                "select system_identifier::text as id, timeline_id::text as timeline "
-                "from pg_control_system(), pg_control_checkpoint()"
-            )
-            parts += [control["timeline"], control["id"]]
-        return "/".join(reversed(parts))
+        reason = f"expected text that can be given as UTF-8, got other bytes (server encoding {self.encoding})"
+        return f"{apart}, case when held_apart.so then '{reason}' end as {UNREADABLE}"
 
-    def _check_columns(self) -> tuple[tuple[str, ...], str]:
+    @property
+    def _from(self) -> str:
+        if not self.unreadable:
+            return TABLE
+        # `offset 0`: asked once a row, not once a column.
+        return (
+            f"{TABLE} cross join lateral (select {_PLACE} in (select unnest(string_to_array("
+            f"current_setting('{_PLACES}'), ' '))) as so offset 0) as held_apart"
+        )
+
+    def _find_unreadable(self) -> None:
+        """Find the rows with text that the server cannot convert, by asking it row by row; it keeps their places."""
+        texts = ", ".join(self._reads[name] for name in self._texts)
+        self._session.execute(
+            f"""do $$ declare each record; places text[] := '{{}}'; begin
+            for each in select {_PLACE} as place, concat_ws(' ', {texts}) as texts from {TABLE} loop
+                begin
+                    perform convert_to(each.texts, 'UTF8');
+                exception when character_not_in_repertoire or untranslatable_character then
+                    places := places || each.place;
+                end;
+            end loop;
+            perform set_config('{_PLACES}', array_to_string(places, ' '), true);
+            end $$"""
+        )
+        found = self._session.row(
+            f"select cardinality(string_to_array(current_setting('{_PLACES}'), ' ')) as rows, "
+            "current_setting('server_encoding') as encoding"
+        )
+        self.unreadable, self.encoding = found["rows"], found["encoding"]
+
+    def _check_columns(self) -> tuple[str, ...]:
         found = {
             row["name"]: row["type"]
-            for row in self._rows(
+            for row in self._session.rows(
                 "select a.attname::text as name, coalesce(b.typname, t.typname)::text as type from pg_attribute a "
                 "join pg_type t on t.oid = a.atttypid left join pg_type b on b.oid = nullif(t.typbasetype, 0) "
                 f"where a.attrelid = '{TABLE}'::regclass and a.attnum > 0 and not a.attisdropped order by a.attnum"
@@ -236,37 +269,42 @@ class SongsSnapshot:
             raise DeftunesError(
                 f"{TABLE}: expected its {len(COLUMNS)} columns, got {'; '.join(wrong)}. Nothing was changed"
             )
-        columns = ", ".join(f"{name}::text as {name}" if found[name] not in _NUMBERS else name for name in COLUMNS)
-        return tuple(name for name in found if name not in COLUMNS), columns
+        self._reads = {name: _read(name, found[name]) for name in COLUMNS}
+        self._texts = [name for name in COLUMNS if found[name] not in _READ_AS]
+        return tuple(name for name in found if name not in COLUMNS)
 
-    def _row(self, sql: str) -> dict[str, Any]:
-        (row,) = self._rows(sql)
-        return row
 
-    def _rows(self, sql: str) -> list[dict[str, Any]]:
-        with _translate_errors(), _query(self._connection, sql) as reader:
-            rows: list[dict[str, Any]] = reader.read_all().to_pylist()
-        return rows
+def _check_server(session: Session) -> None:
+    version = int(session.row("select current_setting('server_version_num') as v")["v"]) // 10000
+    if version < _OLDEST_SERVER:
+        raise DeftunesError(
+            f"DEFTUNES_SONGS_DSN: expected PostgreSQL {_OLDEST_SERVER} or newer, got {version}: "
+            "older ones have no 64-bit transaction ids to tell what changed"
+        )
+
+
+def _lock(session: Session) -> list[str]:
+    """The statement that keeps the table's definition as it is from before the snapshot to the end of the read.
+
+    Whoever changes a column's type or truncates the table after the snapshot would show it empty to this one.
+    """
+    kind = session.row(f"select max(relkind::text) as kind from pg_class where oid = to_regclass('{TABLE}')")["kind"]
+    if kind is None:
+        raise DeftunesError(
+            f"expected the table {TABLE} in the database of DEFTUNES_SONGS_DSN, got none of that name. "
+            "Nothing was changed; check the setting, and that its user may use the schema"
+        )
+    return [f"lock table {TABLE} in access share mode"] if kind in _LOCKABLE else []
+
+
+def _read(column: str, type_: str) -> str:
+    form = _REAL_AS_DOUBLE if type_ == "float4" and column in _DOUBLES else _READ_AS.get(type_, "{0}::text")
+    return form.format(column)
 
 
 def _written(since: int) -> str:
     # An xid has no order of its own; age counts back from now. A frozen row keeps its xmin.
     return f"age(xmin) <= age('{since}'::xid8::xid)"
-
-
-def _execute(connection: adbc_driver_manager.AdbcConnection, sql: str) -> None:
-    with adbc_driver_manager.AdbcStatement(connection) as statement:
-        statement.set_sql_query(sql)
-        statement.execute_update()
-
-
-@contextlib.contextmanager
-def _query(connection: adbc_driver_manager.AdbcConnection, sql: str) -> Iterator[pa.RecordBatchReader]:
-    with adbc_driver_manager.AdbcStatement(connection) as statement:
-        statement.set_sql_query(sql)
-        handle, _ = statement.execute_query()
-        with pa.RecordBatchReader._import_from_c(handle.address) as reader:
-            yield reader
 
 
 def _write_in_background(reader: pa.RecordBatchReader, write: Callable[[pa.RecordBatch], None]) -> None:
@@ -293,34 +331,3 @@ def _write_in_background(reader: pa.RecordBatchReader, write: Callable[[pa.Recor
         finally:
             batches.put(None)
         job.result()
-
-
-@contextlib.contextmanager
-def _translate_errors() -> Iterator[None]:
-    """Turn the driver's errors into ours. Its messages may hold a piece of the DSN: only known parts are shown."""
-    try:
-        yield
-    except (adbc_driver_manager.Error, pa.ArrowException, OSError) as error:
-        raise _translate_error(error) from error
-
-
-def _translate_error(error: Exception) -> DeftunesError | RetriableError:
-    state = getattr(error, "sqlstate", None)
-    text = str(error)
-    if isinstance(error, OSError) and error.errno is not None:
-        return DeftunesError(f"{TABLE}: expected room for a Parquet file, got {os.strerror(error.errno)}")
-    if state is not None and not state.startswith(_TRANSIENT):
-        detail = text.partition("ERROR:")[2].partition("\n")[0].strip()
-        return DeftunesError(
-            f"{TABLE}: expected PostgreSQL to read it, got {detail or 'a refusal'} (SQLSTATE {state}). "
-            "Nothing was changed; check the rights of DEFTUNES_SONGS_DSN's user"
-        )
-    refusal = next((words for words in _REFUSALS if words in text), None)
-    if refusal:
-        return DeftunesError(
-            f"expected PostgreSQL to let us in, got: {refusal}. Nothing was changed; check DEFTUNES_SONGS_DSN"
-        )
-    return RetriableError(
-        "expected PostgreSQL to answer at DEFTUNES_SONGS_DSN, got no connection, or one that was lost. "
-        "Nothing was changed; run the command again"
-    )

@@ -5,39 +5,24 @@ Importing this module imports pyspark, which starts no JVM; `open_spark` does.
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from py4j.protocol import Py4JError, Py4JNetworkError
-from pyspark.errors import PySparkException, PythonException
+from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkRuntimeError
+from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
+from deftunes.adapters.java import start_problem
 from deftunes.core import layout
-from deftunes.core.errors import DeftunesError, RetriableError
-from deftunes.core.settings import export_spark_runtime
+from deftunes.core.errors import DeftunesError
+from deftunes.core.settings import SPARK_FILES, USER_WITHOUT_NAME, expect_open_files, export_spark_runtime, user_name
 
 if TYPE_CHECKING:
     from deftunes.core.settings import Settings
 
 CATALOG = "lakehouse"
-# How the JVM's clients of S3 and Glue say that nobody answered.
-_UNREACHABLE = (
-    "Unable to execute HTTP request",
-    "ConnectException",
-    "SocketException",
-    "SocketTimeoutException",
-    "Status Code: 5",
-)
-# How Iceberg says that another commit came first, however deep in what wraps it.
-_COMMIT_LOST = (
-    "CommitFailedException",
-    "Missing required files to delete",
-    "Cannot commit, found new delete",
-    "Found conflicting",
-    "Found new conflicting",
-)
 _LOG4J = Path(__file__).with_name("log4j2.properties")
 
 
@@ -50,66 +35,57 @@ def open_spark(settings: "Settings", jars: Sequence[Path], java_home: Path | Non
     """Start the one session of this process (or take the running one).
 
     `jars` and `java_home` are empty where Glue brings its own; it also sizes itself then.
-    """
-    export_spark_runtime(java_home)
-    options = {**_catalog(settings), **_session(settings), **(_one_machine(settings, jars) if jars else {})}
-    builder = SparkSession.builder.appName("deftunes")
-    for name, value in options.items():
-        if value is not None:
-            builder = builder.config(name, value)
-    return builder.getOrCreate()
-
-
-@contextmanager
-def spark_failures(settings: "Settings") -> Iterator[None]:
-    """Translate Spark's errors: one sentence for what it says in a hundred lines.
 
     Raises:
-        DeftunesError: Spark refused or failed; names the cause, and the memory setting where the JVM ran out of it.
-        RetriableError: S3 or Glue did not answer, or another run's commit came first.
+        DeftunesError: the JVM does not start; says what Java says, or what the machine lacks.
     """
+    expect_open_files(SPARK_FILES)
+    export_spark_runtime(java_home)
+    options = {**_catalog(settings), **_session(settings), **(_one_machine(settings, jars) if jars else {})}
+    given = {name: value for name, value in options.items() if value is not None}
+    builder = SparkSession.builder.appName("deftunes")
+    for name, value in given.items():
+        builder = builder.config(name, value)
     try:
-        yield
-    except (Py4JError, PySparkException, ConnectionError) as error:
-        message = str(error)
-        if isinstance(error, Py4JNetworkError | ConnectionError) or "OutOfMemoryError" in message:
-            raise DeftunesError(
-                "Spark's JVM ended, most likely for want of memory: DEFTUNES_SPARK_MEMORY is "
-                f"{settings.spark_memory}. Nothing was published; run it again with more of it, or a shorter "
-                "interval: deftunes backfill cuts a long one"
-            ) from error
-        away = next((line for line in message.splitlines() if any(words in line for words in _UNREACHABLE)), None)
-        if away:
-            raise RetriableError(
-                f"AWS did not answer Spark: {away.strip()[:500]}. Nothing was published; run the command again"
-            ) from error
-        cause = _cause(error)[:500]
-        if is_lost_commit(error):
-            raise RetriableError(
-                f"another run changed the table meanwhile: {cause}. Nothing was published; run the command again"
-            ) from error
-        raise DeftunesError(f"Spark failed: {cause}. Nothing was published; run the command again") from error
+        _name_user(given)
+        return builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        if error.getErrorClass() != "JAVA_GATEWAY_EXITED":
+            raise
+        problem = start_problem(java_home, settings.spark_memory) or "its own words are above"
+        raise DeftunesError(
+            f"Spark's JVM cannot start: {problem}. DEFTUNES_SPARK_MEMORY is {settings.spark_memory}, JAVA_HOME "
+            f"{java_home or 'of the image'}; `deftunes doctor` checks both"
+        ) from error
 
 
-def is_lost_commit(error: Exception) -> bool:
-    """Whether Iceberg refused a commit because another one came first."""
-    return any(words in str(error) for words in _COMMIT_LOST)
+def temporary_folder(settings: "Settings") -> Path:
+    """A folder for temporary files from which the JVM may load its native libraries: not so where a mount forbids it.
+
+    Raises:
+        DeftunesError: there is none.
+    """
+    own = settings.home.expanduser().absolute() / "tmp"
+    for folder in (Path(tempfile.gettempdir()), own):
+        if folder == own:
+            own.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.statvfs(folder).f_flag & os.ST_NOEXEC:
+            return folder
+    raise DeftunesError(
+        f"expected a temporary folder that programs may run from, got {tempfile.gettempdir()} and {own}, both mounted "
+        "noexec. Set TMPDIR or DEFTUNES_HOME to a folder on another file system"
+    )
 
 
-def _cause(error: Exception) -> str:
-    """The line that says what happened; the first one is Py4J's or PySpark's own and never does."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, PythonException):
-        return _cause_in_worker(lines)
-    thrown = (line.removeprefix(": ") for line in lines if line.startswith(": "))
-    return next(thrown, lines[0].strip() if lines else repr(error))
-
-
-def _cause_in_worker(lines: list[str]) -> str:
-    """What was raised and where, from a Python traceback; not its message, which may quote a record."""
-    where = max((number for number, line in enumerate(lines) if line.startswith("  File ")), default=0)
-    raised = next((line for line in lines[where:] if not line.startswith(" ")), "an error")
-    return f"{raised.partition(':')[0]} in a Python worker, {lines[where].strip()}"
+def _name_user(options: Mapping[str, str]) -> None:
+    """Name the user of this process to Hadoop where the system knows none: it asks the system, and fails."""
+    if user_name() is None and SparkContext._jvm is None:
+        conf = SparkConf(loadDefaults=False)
+        conf.setAll(list(options.items()))
+        SparkContext._ensure_initialized(gateway=launch_gateway(conf))  # type: ignore[no-untyped-call]
+        assert SparkContext._jvm is not None
+        users = SparkContext._jvm.org.apache.hadoop.security.UserGroupInformation
+        users.setLoginUser(users.createRemoteUser(USER_WITHOUT_NAME))
 
 
 def _catalog(settings: "Settings") -> dict[str, str | None]:
@@ -145,6 +121,8 @@ def _session(settings: "Settings") -> dict[str, str | None]:
     return {
         "spark.master": settings.spark_master,
         "spark.sql.session.timeZone": "UTC",
+        # Rows on their way to Python, by count only: a thousand of a megabyte each still fit.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
         "spark.sql.ansi.enabled": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -156,13 +134,17 @@ def _one_machine(settings: "Settings", jars: Sequence[Path]) -> dict[str, str | 
     return {
         "spark.master": settings.spark_master or "local[*]",
         "spark.driver.memory": settings.spark_memory,
-        "spark.jars": ",".join(map(str, jars)),
+        # `local:` needs no file system of Hadoop's, which asks for the user's name before we can give one.
+        "spark.jars": ",".join(jar.absolute().as_uri().replace("file://", "local:") for jar in jars),
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         # The first compiler tier alone: the second costs more than it wins back within minutes (docs/adr/0012).
         "spark.driver.extraJavaOptions": (
             "-XX:TieredStopAtLevel=1 -XX:+UseParallelGC -Duser.timezone=UTC "
-            f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
+            f"-Dlog4j2.configurationFile={_LOG4J.as_uri()} "
+            f'"-Djava.io.tmpdir={temporary_folder(settings)}" '
+            # Java asks the system for it, which knows none for a user without a name.
+            f'"-Duser.home={Path.home()}"'
         ),
         # Nothing is ever kept there; the default would make a folder wherever the command is typed.
         "spark.sql.warehouse.dir": tempfile.gettempdir(),

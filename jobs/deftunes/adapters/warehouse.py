@@ -1,10 +1,11 @@
 """The warehouse: PostgreSQL on a laptop, Redshift on AWS, one small surface over both drivers.
 
     query      one read-only question
-    hold       a connection that holds the warehouse lock: exclusive for `model`, shared for `load`
+    hold       transactions under the warehouse lock: exclusive for `model`, shared for `load`
 
-The lock lives in the server and belongs to a connection, so a killed process never leaves it behind. `load` takes it
-shared: what `model` reads does not move while it builds.
+The lock lives in the server and belongs to a transaction, so a killed process never leaves it behind, and a pooler that
+shares connections between clients never shares the lock. `model` holds it in a transaction that stays open while dbt
+works on other connections; `load` takes it shared in each of its own: what `model` reads does not move while it builds.
 """
 
 import io
@@ -33,15 +34,15 @@ class QueryResult:
 
 
 class WarehouseConnection(Protocol):
-    """A connection under the lock. Statements run inside `transaction()` and nowhere else."""
+    """Transactions under the lock. Statements run inside `transaction()` and nowhere else."""
 
     dialect: ClassVar[Dialect]
 
     def transaction(self) -> AbstractContextManager[None]:
-        """All or nothing; refuses to begin once the lock is lost.
+        """All or nothing; commits only while the lock is held.
 
         Raises:
-            RetriableError: the server or the lock is gone; nothing of this transaction was kept.
+            RetriableError: the server or the lock is gone, or a `load` did not get the lock within the lock timeout.
         """
         ...
 
@@ -69,7 +70,7 @@ class Warehouse(Protocol):
         ...
 
     def hold(self, *, exclusive: bool) -> AbstractContextManager[WarehouseConnection]:
-        """Wait for the warehouse lock and hold it.
+        """Wait for the warehouse lock and hold it: exclusive until the end, shared in each transaction.
 
         Raises:
             RetriableError: somebody else held it for longer than the lock timeout.

@@ -1,19 +1,24 @@
-"""PostgreSQL as the warehouse, by psycopg2."""
+"""PostgreSQL as the warehouse, by psycopg2.
+
+Nothing here lives longer than a transaction, neither the lock nor a setting: a pooler in transaction mode (PgBouncer's
+`pool_mode = transaction`) gives each transaction another session, and two clients the same one. For the same reason
+the encoding is set by the connection's own parameter, which such a pooler keeps for each client.
+"""
 
 import io
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from typing import TYPE_CHECKING, ClassVar
 
 import psycopg2
 from psycopg2 import errors
 
 from deftunes.adapters.warehouse import Dialect, QueryResult, Row, WarehouseConnection
+from deftunes.adapters.warehouse_failures import connection_failure, translate_errors
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection  # noqa: N812 - a class in all but its spelling
+    from psycopg2.extensions import connection, cursor
 
 # Any fixed number will do, as long as every release keeps it: "deftunes" as eight bytes.
 _LOCK = int.from_bytes(b"deftunes", "big")
@@ -31,11 +36,12 @@ _LIBPQ_VARIABLES = {
     "channel_binding": "PGCHANNELBINDING",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
-# In this class of errors alone the message itself quotes a value: invalid input syntax for type numeric: "...".
-_DATA_EXCEPTION = "22"
-_QUOTED = re.compile('".*"', re.DOTALL)
-# libpq tells a refused login from an absent server in words only.
-_REFUSED = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
+# What the server must speak to hold every text: SQL_ASCII stores the bytes as they come, and they come as UTF-8.
+_ENCODING = "UTF8"
+_HOLDS_EVERY_TEXT = {"UTF8", "SQL_ASCII"}
+# A user's limits that would end a wait for the lock, or a transaction that holds it while others work. The last two end
+# the session, of which the driver would know no more than that it is gone. Older servers lack some.
+_UNLIMITED = ["statement_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"]
 
 
 # The driver's protocol takes any number of statements in one text, `commit` among them: a read-only transaction alone
@@ -61,7 +67,7 @@ class PostgresWarehouse:
 
     def query(self, sql: str) -> QueryResult:
         """Ask one question; see the protocol."""
-        with closing(self._connect()) as connection, _translate_errors("the query"):
+        with closing(self.connect()) as connection, translate_errors("the query"):
             connection.set_session(readonly=True)
             question, opened, answer = _ASK
             with connection.cursor() as cursor:
@@ -79,15 +85,18 @@ class PostgresWarehouse:
     @contextmanager
     def hold(self, *, exclusive: bool) -> Iterator[WarehouseConnection]:
         """Wait for the lock and hold it; see the protocol."""
-        with closing(self._connect()) as connection:
-            connection.autocommit = True
-            self._lock(connection, exclusive=exclusive)
-            yield _PostgresConnection(connection)
+        if not exclusive:
+            yield _PostgresConnection(self, holder=None)
+            return
+        with closing(self.connect()) as holder:
+            with translate_errors("the warehouse lock"):
+                self.lock(holder, "pg_advisory_xact_lock")
+            yield _PostgresConnection(self, holder)
 
     def dbt_environment(self) -> dict[str, str]:
         """What dbt and its driver read; see the protocol."""
         # The server knows what the string, PG* variables, a service file and a password file come to in the end.
-        with closing(self._connect()) as connection:
+        with closing(self.connect()) as connection:
             info = connection.info
             resolved = info.dsn_parameters
             return {
@@ -96,33 +105,48 @@ class PostgresWarehouse:
                 "DEFTUNES_WAREHOUSE_DATABASE": info.dbname,
                 "DEFTUNES_WAREHOUSE_USER": info.user,
                 "DBT_ENV_SECRET_WAREHOUSE_PASSWORD": info.password or "",
+                "PGCLIENTENCODING": _ENCODING,
                 **{name: resolved[key] for key, name in _LIBPQ_VARIABLES.items() if resolved.get(key)},
             }
 
-    def _connect(self) -> "Connection":
+    def connect(self) -> "connection":
+        """A connection that speaks UTF-8, to a database that holds every text.
+
+        Raises:
+            BadUsageError: the setting is no address.
+            DeftunesError: the login is refused, or the database has another encoding.
+            RetriableError: the server does not answer.
+        """
         try:
-            return psycopg2.connect(self._dsn, **_KEEPALIVE)  # type: ignore[call-overload, no-any-return]
+            # A parameter of the connection wins over PGCLIENTENCODING, the string's own, and the role's.
+            opened: connection = psycopg2.connect(self._dsn, client_encoding=_ENCODING, **_KEEPALIVE)  # type: ignore[call-overload]
         except psycopg2.OperationalError as error:
-            reason = str(error).strip()
-            if any(words in reason for words in _REFUSED):
-                raise DeftunesError(
-                    f"the warehouse refused the login: {reason}. Check DEFTUNES_WAREHOUSE_DSN"
-                ) from None
-            raise RetriableError(
-                f"expected the warehouse to answer, got: {reason}. `deftunes doctor` says what is up; "
-                "then run the command again"
-            ) from None
+            raise connection_failure(str(error)) from None
         except psycopg2.ProgrammingError:
             # The driver repeats the string, and the string holds a password.
             raise BadUsageError(
                 "expected DEFTUNES_WAREHOUSE_DSN to be a libpq string or URI, got another text"
             ) from None
+        try:
+            _expect_encoding(opened)
+        except DeftunesError:
+            opened.close()
+            raise
+        # Sent with each BEGIN. A role may have another default, whose snapshot would be from before the lock.
+        opened.set_session(isolation_level="READ COMMITTED")
+        return opened
 
-    def _lock(self, connection: "Connection", *, exclusive: bool) -> None:
-        function = "pg_advisory_lock" if exclusive else "pg_advisory_lock_shared"
-        with _translate_errors("the warehouse lock"), connection.cursor() as cursor:
+    def lock(self, session: "connection", function: str) -> None:
+        """Take the lock until the connection's transaction ends.
+
+        Raises:
+            RetriableError: somebody else held it for longer than the lock timeout.
+        """
+        with session.cursor() as cursor:
             cursor.execute(
-                "select set_config('lock_timeout', %s, false)", (f"{max(1, int(self._lock_timeout * 1000))}",)
+                "select set_config('lock_timeout', %s, true), "
+                "(select count(set_config(name, '0', true)) from pg_settings where name = any(%s))",
+                (f"{max(1, int(self._lock_timeout * 1000))}", _UNLIMITED),
             )
             try:
                 cursor.execute(f"select {function}(%s)", (_LOCK,))
@@ -131,64 +155,93 @@ class PostgresWarehouse:
                     f"expected the warehouse lock within {self._lock_timeout:g} s, got none: another `load` or `model` "
                     "holds it. Run the command again when that has ended"
                 ) from None
-            cursor.execute("reset lock_timeout")
 
 
 class _PostgresConnection:
+    """A connection for each transaction: none is idle, and none outlives a server, while dbt works for an hour."""
+
     dialect: ClassVar[Dialect] = Dialect.POSTGRES
 
-    def __init__(self, connection: "Connection") -> None:
-        self._connection = connection
+    def __init__(self, warehouse: PostgresWarehouse, holder: "connection | None") -> None:
+        self._warehouse = warehouse
+        self._holder = holder
+        self._worker: connection | None = None
 
     def transaction(self) -> AbstractContextManager[None]:
         return self._transaction()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        # The lock lives on this very connection: while statements run here, it is held.
-        with _translate_errors("the transaction"):
-            self._connection.autocommit = False
+        with closing(self._warehouse.connect()) as self._worker:
             try:
-                yield
-                self._connection.commit()
-            finally:
-                if not self._connection.closed:
-                    self._connection.rollback()
-                    self._connection.autocommit = True
+                with translate_errors("the transaction"):
+                    if self._holder is None:
+                        self._share_lock(self._worker)
+                    yield
+                self._expect_lock()
+            except BaseException:
+                with suppress(psycopg2.Error):  # what came first is the cause
+                    self._worker.rollback()
+                raise
+            with translate_errors("the commit"):
+                self._worker.commit()
 
     def run(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        with self._connection.cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(sql, tuple(parameters) or None)
             return [] if cursor.description is None else cursor.fetchall()
 
     def copy(self, sql: str, stream: io.RawIOBase) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.copy_expert(sql, stream, _COPY_BYTES)
+        source = _Source(stream)
+        with self._cursor() as cursor:
+            try:
+                cursor.copy_expert(sql, source, _COPY_BYTES)
+            except errors.QueryCanceled:
+                if source.failure is not None:
+                    raise source.failure from None
+                raise
+
+    def _cursor(self) -> "cursor":
+        assert self._worker is not None, "statements run inside transaction()"
+        return self._worker.cursor()
+
+    def _share_lock(self, worker: "connection") -> None:
+        """Within the transaction itself: what it writes is committed under the lock or not at all."""
+        self._warehouse.lock(worker, "pg_advisory_xact_lock_shared")
+        with worker.cursor() as cursor:
+            cursor.execute("set local lock_timeout to default; set local statement_timeout to default")
+
+    def _expect_lock(self) -> None:
+        """After the last statement: if the lock is held now it was when that one looked, so no `load` came between."""
+        if self._holder is not None:
+            with translate_errors("the warehouse lock"), self._holder.cursor() as cursor:
+                cursor.execute("select 1")
 
 
-@contextmanager
-def _translate_errors(what: str) -> Iterator[None]:
-    """Turn the driver's errors into ours: refused for good, or worth another try."""
-    try:
-        yield
-    except (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable) as error:
-        raise RetriableError(f"the warehouse gave {what} up: {describe_error(error)}. Run the command again") from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise RetriableError(
-            f"the warehouse broke off {what}: {describe_error(error)}. Nothing of it was kept; run the command again"
-        ) from error
-    except psycopg2.Error as error:
-        raise DeftunesError(f"the warehouse refused {what}: {describe_error(error)}") from error
+class _Source(io.RawIOBase):
+    """A stream for COPY; remembers its failure, of which the server is told and then tells us as its own."""
+
+    def __init__(self, stream: io.RawIOBase) -> None:
+        self._stream = stream
+        self.failure: Exception | None = None
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            return self._stream.read(size) or b""
+        except Exception as error:
+            self.failure = error
+            raise
 
 
-def describe_error(error: psycopg2.Error) -> str:
-    """What happened and where, without the rows: DETAIL and CONTEXT quote them, and a row may be a person."""
-    diag = error.diag
-    if diag.message_primary is None:  # the driver's own words: no server answered
-        return str(error).strip()
-    message = diag.message_primary
-    if (diag.sqlstate or "").startswith(_DATA_EXCEPTION):
-        message = _QUOTED.sub('"..."', message)
-    names = {"table": diag.table_name, "column": diag.column_name, "constraint": diag.constraint_name}
-    where = ", ".join(f"{kind} {name}" for kind, name in names.items() if name)
-    return f"{message} ({where})" if where else message
+def _expect_encoding(opened: "connection") -> None:
+    encoding = opened.info.parameter_status("server_encoding")
+    if encoding not in _HOLDS_EVERY_TEXT:
+        raise DeftunesError(
+            f"expected the warehouse's database in UTF8, which holds every text, got {encoding}. Create one with "
+            "`create database ... encoding 'UTF8' template template0`, and name it in DEFTUNES_WAREHOUSE_DSN"
+        )
+    if opened.info.parameter_status("client_encoding") != _ENCODING:
+        raise DeftunesError(
+            f"expected the warehouse to speak {_ENCODING} with this client, got "
+            f"{opened.info.parameter_status('client_encoding')}. Is a pooler between that ignores client_encoding?"
+        )

@@ -97,8 +97,13 @@ class RedshiftWarehouse:
     def _lock(self, holder: "Connection") -> None:
         cursor = holder.cursor()
         with _translate_errors("the warehouse lock"):
-            cursor.execute(f"create schema if not exists {layout.CONTROL_SCHEMA}")
-            cursor.execute(f"create table if not exists {_LOCK_TABLE} (held boolean)")
+            # IF NOT EXISTS would want the rights to create what is there already.
+            cursor.execute("select 1 from pg_namespace where nspname = %s", (layout.CONTROL_SCHEMA,))
+            if not cursor.fetchall():
+                cursor.execute(f"create schema if not exists {layout.CONTROL_SCHEMA}")
+            cursor.execute("select 1 from pg_tables where schemaname || '.' || tablename = %s", (_LOCK_TABLE,))
+            if not cursor.fetchall():
+                cursor.execute(f"create table if not exists {_LOCK_TABLE} (held boolean)")
             holder.commit()
             # A session setting: a transaction that waits for a lock is cancelled with its statement.
             cursor.execute(f"set statement_timeout to {max(1, int(self._lock_timeout * 1000))}")

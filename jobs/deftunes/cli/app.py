@@ -1,12 +1,11 @@
 """Every verb of the command line, in the order of `--help`."""
 
-import sys
 from typing import NoReturn
 
 import typer
 
 from deftunes.cli import inspect, local, stages
-from deftunes.core.errors import DeftunesError
+from deftunes.cli.failures import exit_with
 
 _HELP = """DeFtunes data platform: sources to BI views, every day, exactly once.
 
@@ -34,10 +33,5 @@ stages.add_stages(app)
 
 
 def main() -> NoReturn:
-    """Run the command line; one of our errors becomes its message and its exit code, never a traceback."""
-    try:
-        app()
-    except DeftunesError as error:
-        sys.stderr.write(f"deftunes: {error}\n")
-        sys.exit(error.exit_code)
-    sys.exit(0)
+    """Run the command line and end this process."""
+    exit_with(app)

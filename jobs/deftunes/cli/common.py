@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deftunes.core import layout
-from deftunes.core.errors import DeftunesError
 from deftunes.core.interval import Interval
 
 if TYPE_CHECKING:
@@ -21,11 +20,19 @@ if TYPE_CHECKING:
     from deftunes.resources import Resources
 
 
+# A record's instant outside of these is rejected; and from any day between them a look-back, and the days beside that a
+# request overlaps, can be counted.
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
+
+
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"expected a day as YYYY-MM-DD, got {text!r}") from None
+    if not _FIRST_DAY <= day <= _LAST_DAY:
+        raise typer.BadParameter(f"expected a day from {_FIRST_DAY} to {_LAST_DAY}, got {day}")
+    return day
 
 
 Start = Annotated[date, typer.Option(parser=_day, metavar="YYYY-MM-DD", help="First UTC day.")]
@@ -42,11 +49,12 @@ def open_resources(*needs: "Service") -> Iterator["Resources"]:
     """The resources that the settings name, with the embedded services that a verb needs running."""
     from deftunes.adapters.failures import aws_failures
     from deftunes.core import failpoints
-    from deftunes.core.settings import read_settings
+    from deftunes.core.settings import prepare_process, read_settings
     from deftunes.embedded import resolve
     from deftunes.resources import Resources
 
     settings = read_settings()
+    prepare_process(settings)
     failpoints.arm(settings.failpoint)
     resources = Resources(resolve(settings, frozenset(needs)))
     try:
@@ -59,7 +67,12 @@ def open_resources(*needs: "Service") -> Iterator["Resources"]:
 def report(
     resources: "Resources", outcomes: Iterable["Outcome"], interval: Interval, *, as_json: bool
 ) -> list["Outcome"]:
-    """Print each outcome as it comes and keep it in the lake's log of runs, failures too; returns them all."""
+    """Print each outcome as it comes and keep it in the lake's log of runs, failures too; returns them all.
+
+    What happened comes first: a record that cannot be written is a warning, and hides neither outcome nor failure.
+    """
+    from deftunes.cli.failures import explain
+
     reported: list[Outcome] = []
     run_id = uuid.uuid4().hex[:8]
     started = datetime.now(UTC)
@@ -69,17 +82,19 @@ def report(
             outcome = next(iterator)
         except StopIteration:
             return reported
-        except DeftunesError as error:
-            _log_run(resources, run_id, "run", "all", interval, started, {"error": str(error), "exit": error.exit_code})
-            raise
+        except Exception as error:
+            explained = explain(error)
+            failure = {"error": str(explained), "exit": explained.exit_code}
+            _log_run(resources, run_id, "run", "all", interval, started, failure)
+            raise explained from error
         result = asdict(outcome.result)
-        _log_run(resources, run_id, outcome.stage, outcome.entity or "all", interval, started, {"result": result})
         seconds = (datetime.now(UTC) - started).total_seconds()
         line = {"stage": outcome.stage, "entity": outcome.entity, "seconds": round(seconds, 2), **result}
         if as_json:
             emit(line)
         else:
             say(_sentence(line))
+        _log_run(resources, run_id, outcome.stage, outcome.entity or "all", interval, started, {"result": result})
         reported.append(outcome)
         started = datetime.now(UTC)
 
@@ -129,20 +144,19 @@ def _log_run(
     started: datetime,
     rest: dict[str, Any],
 ) -> None:
-    resources.lake.put_json(
-        layout.run_key(stage, entity, run_id, started),
-        json.loads(
-            json.dumps(
-                {
-                    "run_id": run_id,
-                    "stage": stage,
-                    "entity": entity,
-                    "interval": [interval.start, interval.end],
-                    "started_at": started,
-                    "ended_at": datetime.now(UTC),
-                    **rest,
-                },
-                default=str,
-            )
-        ),
-    )
+    from deftunes.cli.failures import explain
+
+    record = {
+        "run_id": run_id,
+        "stage": stage,
+        "entity": entity,
+        "interval": [interval.start, interval.end],
+        "started_at": started,
+        "ended_at": datetime.now(UTC),
+        **rest,
+    }
+    try:
+        key = layout.run_key(stage, entity, run_id, started)
+        resources.lake.put_json(key, json.loads(json.dumps(record, default=str)))
+    except Exception as error:  # noqa: BLE001 - whatever it is, what is being recorded matters more
+        say(f"deftunes: `deftunes status` will not show this run of {stage}: {explain(error)}")

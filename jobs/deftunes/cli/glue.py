@@ -32,17 +32,21 @@ def command_of(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 def main() -> None:
     """Run the command that this job's arguments stand for."""
-    from deftunes.cli.app import main as run
+    from deftunes.cli.app import app
+    from deftunes.cli.failures import exit_with
     from deftunes.core.settings import exported
 
-    command, settings = command_of(sys.argv[1:])
-    sys.argv = ["deftunes", *command]
-    with exported(settings):
-        try:
-            run()
-        except SystemExit as end:
-            if end.code:  # Glue takes every SystemExit for a failure, the one that says 0 too
-                raise
+    def run() -> None:
+        command, settings = command_of(sys.argv[1:])
+        sys.argv = ["deftunes", *command]
+        with exported(settings):
+            app()
+
+    try:
+        exit_with(run)
+    except SystemExit as end:
+        if end.code:  # Glue takes every SystemExit for a failure, the one that says 0 too
+            raise
 
 
 def _named(arguments: Sequence[str]) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -12,6 +13,7 @@ import typer
 
 from deftunes.cli.common import End, Json, Start, emit, open_resources, report, say
 from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
 from deftunes.core.interval import Interval
 from deftunes.core.services import Service
 from deftunes.core.stages import PipelineName
@@ -44,7 +46,13 @@ def add_query(app: typer.Typer) -> None:
         Example: deftunes query "select * from deftunes_bi_views.sales_per_artist_vw limit 5"
         """
         with open_resources(Service.POSTGRES) as resources:
-            show(resources.warehouse.query(sql), form)
+            try:
+                answer = resources.warehouse.query(sql)
+            except (ValueError, OverflowError) as error:  # a date before our era, say
+                raise DeftunesError(
+                    f"the answer holds a value that cannot be read: {error}. Cast its column to text: (...)::text"
+                ) from error
+            show(answer, form)
 
 
 def show(answer: "QueryResult", form: Format) -> None:
@@ -54,7 +62,7 @@ def show(answer: "QueryResult", form: Format) -> None:
 
         # Money keeps its digits: a number with exactly those the warehouse gave.
         encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
-        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        rows = [dict(zip(answer.columns, map(_as_json, row), strict=True)) for row in answer.rows]
         sys.stdout.write(encoder.encode(rows).decode() + "\n")
     elif form is Format.CSV:
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -64,17 +72,30 @@ def show(answer: "QueryResult", form: Format) -> None:
         print_table(None, answer.columns, answer.rows)
 
 
+def _as_json(value: Any) -> Any:
+    """What JSON can hold: it knows neither NaN nor infinity, which become text as PostgreSQL's own JSON has them."""
+    if isinstance(value, list):
+        return [_as_json(one) for one in value]
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
+        return str(Decimal(value))
+    return value
+
+
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table for a person."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    # As Text: rich would read markup in what a source sent, leave it out, or fail on it.
     table = Table(title=title, title_justify="left", title_style="bold")
     for position, column in enumerate(columns):
         is_number = bool(rows) and isinstance(rows[0][position], int | float | Decimal)
-        table.add_column(column, justify="right" if is_number else "left")
+        table.add_column(Text(column), justify="right" if is_number else "left")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(
+            *(value if isinstance(value, Text) else Text("" if value is None else str(value)) for value in row)
+        )
     # Piped away there is no width to fit: nothing is cut.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -177,15 +198,20 @@ def add_doctor(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Check everything that the platform depends on; each failure comes with what to do about it."""
-        from deftunes.core.settings import read_settings
+        from deftunes.cli.failures import explain
+        from deftunes.core.settings import prepare_process, read_settings
         from deftunes.operations.doctor import diagnose, diagnose_aws
 
-        checks: list[Check] = list((diagnose_aws if aws else diagnose)(read_settings()))
+        settings = read_settings()
+        prepare_process(settings)
+        checks: list[Check] = list((diagnose_aws if aws else diagnose)(settings, explain))
         if as_json:
             for check in checks:
                 emit(check.to_json())
         else:
-            marks = {True: "[green]ok[/]", False: "[red]failed[/]"}
+            from rich.text import Text
+
+            marks = {True: Text("ok", "green"), False: Text("failed", "red")}
             rows = [[marks[check.ok], check.name, check.found, check.remedy] for check in checks]
             print_table(None, ["", "check", "found", "what to do"], rows)
         if not all(check.ok for check in checks):

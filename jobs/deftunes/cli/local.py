@@ -25,7 +25,7 @@ def add_demo(app: typer.Typer) -> None:
             Path | None,
             typer.Option(exists=True, dir_okay=False, help="MSD's CSV (.csv, .csv.gz) or track_metadata.db."),
         ] = None,
-        days: Annotated[int, typer.Option(min=1, help="Days to run, from 2020-01-01.")] = 3,
+        days: Annotated[int, typer.Option(min=1, max=3_650, help="Days to run, from 2020-01-01.")] = 3,
     ) -> None:
         """Run the whole platform once on embedded services, show the BI views: no Docker, no Java, no AWS account."""
         from deftunes.cli.inspect import print_table
@@ -52,9 +52,10 @@ def add_up_and_down(app: typer.Typer) -> None:
     def up(as_json: Json = False) -> None:
         """Start the embedded services; any verb starts those it needs by itself."""
         from deftunes import embedded
-        from deftunes.core.settings import read_settings
+        from deftunes.core.settings import prepare_process, read_settings
 
         settings = read_settings()
+        prepare_process(settings)
         embedded.up(settings)
         for status in embedded.service_statuses(settings):
             _report(status, as_json=as_json)

@@ -61,7 +61,7 @@ def add_backfill(app: typer.Typer) -> None:
         pipeline: Annotated[PipelineName, typer.Argument(help="songs, api (users and sessions), or all.")],
         start: Start,
         end: End,
-        chunk: Annotated[int, typer.Option(min=1, help="Days a chunk.")] = 30,
+        chunk: Annotated[int, typer.Option(min=1, max=36_500, help="Days a chunk.")] = 30,
         again: Annotated[bool, typer.Option("--again", help="Run chunks that are finished, too.")] = False,
         accept_shrink: AcceptShrink = False,
         as_json: Json = False,
@@ -104,11 +104,11 @@ def add_maintain(app: typer.Typer) -> None:
 
     @app.command(rich_help_panel=_DATA)
     def maintain(
-        keep_days: Annotated[int, typer.Option(min=0, help="Snapshots younger than this stay.")] = 7,
+        keep_days: Annotated[int, typer.Option(min=0, max=36_500, help="Snapshots younger than this stay.")] = 7,
         as_json: Json = False,
     ) -> None:
         """Merge small files and drop old snapshots of silver; changes no row. Once a week is plenty."""
-        from deftunes.adapters.spark import spark_failures
+        from deftunes.adapters.spark_failures import spark_failures
         from deftunes.operations.maintain import maintain as maintain_tables
 
         with open_resources(Service.AWS) as resources, spark_failures(resources.settings):

@@ -26,7 +26,7 @@ class RefusedError(DeftunesError):
 
 
 class RetriableError(DeftunesError):
-    """Nothing was changed and a later try can succeed: source away, lock or commit lost (exit code 75)."""
+    """A later try can succeed, and none does harm: source away, lock or commit lost (exit code 75)."""
 
     exit_code: ClassVar[int] = 75
 

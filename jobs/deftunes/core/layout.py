@@ -16,6 +16,7 @@ BI_VIEWS = ("sales_per_artist_vw", "sales_per_country_vw", "user_activity_vw", "
 
 WAREHOUSE_PREFIX = "transform"  # below the lake: Iceberg's data and metadata
 RECEIPT = "receipt.json"
+WITHDRAWN = "withdrawn.json"  # beside a receipt: this landing is dated in the future and counts no more
 _INSTANT = "%Y%m%dT%H%M%S.%fZ"
 SNAPSHOT = "snapshot"  # the one unit of an entity that is a snapshot
 

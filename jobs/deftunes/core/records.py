@@ -14,6 +14,9 @@ _VALUE = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(order="sorted", decimal_format="number")
 # A number keeps its very text, exponent and all.
 _RAW = msgspec.json.Decoder(float_hook=msgspec.Raw)
+# What a decoder raises for text that is JSON and that it cannot hold: half a surrogate pair, an integer of thousands of
+# digits, more nesting than the stack takes.
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _SORTED = msgspec.json.Encoder(order="sorted")
 
 
@@ -42,7 +45,7 @@ def canonical(record: bytes) -> bytes:
     """
     try:
         return _SORTED.encode(_RAW.decode(record))
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except UNREADABLE:
         return record
 
 

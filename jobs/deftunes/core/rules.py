@@ -1,6 +1,11 @@
 """The DQDL rulesets: one file per entity, the same text here and in AWS, thresholds as `${name}`.
 
 `transform` validates each row by the row rules; `quality` audits the batch by all of them.
+
+A text has a bound, in characters of at most four bytes, so that no warehouse stumbles over one record: 255 for what an
+index holds, of which PostgreSQL's takes some 2,700 bytes a row, and 16,383 for others, since Redshift's widest varchar
+has 65,535 bytes. Not so one that may be NULL: Deequ fails ColumnLength for every row of a column that is all NULL.
+An id that tells rows apart has no NUL: load writes U+FFFD for it, and two could become one.
 """
 
 import hashlib

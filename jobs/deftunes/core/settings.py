@@ -4,22 +4,61 @@ A service whose address is unset is embedded: `deftunes.embedded` starts it and 
 """
 
 import os
+import pwd
+import re
+import resource
 import sys
+import tempfile
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import unquote
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from deftunes.core.errors import BadUsageError
+from deftunes.core.addresses import database_address, http_address, lake_address
+from deftunes.core.errors import BadUsageError, DeftunesError
 from deftunes.core.failpoints import Failpoint
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+# Control characters, half of a character (what is no UTF-8 comes as these), line and paragraph separators.
+_UNREADABLE = {"Cc", "Cs", "Zl", "Zp"}
+_NOT_VISIBLE_ASCII = re.compile(r"[^\x21-\x7e]")
+USER_WITHOUT_NAME = "deftunes"
+_FILES = 65_536
+LEAST_FILES = 64
+SPARK_FILES = 512  # its class path alone has 250 jars
+_LEAST_MEMORY = 512  # MiB; Spark itself refuses less than 450
+
+
+def _credential(secret: SecretStr) -> SecretStr:
+    """What is sent in a header: RFC 6750 and AWS know visible ASCII only."""
+    if _NOT_VISIBLE_ASCII.search(secret.get_secret_value()):
+        raise ValueError("expected visible ASCII characters, got a blank or another character")
+    return secret
+
+
+def _dsn(secret: SecretStr, *, schemes: tuple[str, ...]) -> SecretStr:
+    return SecretStr(database_address(secret.get_secret_value(), schemes))
+
+
+def _memory(text: str) -> str:
+    if int(text[:-1]) * {"m": 1, "g": 1024}[text[-1]] < _LEAST_MEMORY:
+        raise ValueError(f"expected at least {_LEAST_MEMORY}m, which Spark needs, got less")
+    return text
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
+# A week is longer than anything here may wait, and shorter than what PostgreSQL and sockets take for a timeout.
+Seconds = Annotated[float, Field(ge=0, le=604_800, allow_inf_nan=False)]
+Credential = Annotated[SecretStr, AfterValidator(_credential)]
+Server = Annotated[str, AfterValidator(partial(http_address, with_path=False))]
 
 
 class Settings(BaseSettings):
@@ -34,64 +73,78 @@ class Settings(BaseSettings):
         default=True, description="whether this process may start embedded services; no in containers and Glue jobs"
     )
     home: Path = Field(default=Path(".deftunes"), description="state of the embedded services, kept between commands")
-    songs_dsn: SecretStr | None = Field(
+    songs_dsn: Annotated[SecretStr, AfterValidator(partial(_dsn, schemes=("postgresql", "postgres")))] | None = Field(
         default=None, description="libpq string of the PostgreSQL that holds deftunes.songs"
     )
-    api_url: str | None = Field(default=None, description="base URL of the Purchase API")
-    api_token: SecretStr | None = Field(default=None, description="bearer token of the Purchase API, if it wants one")
-    warehouse_dsn: SecretStr | None = Field(
-        default=None, description="libpq string of the warehouse; redshift:// for Redshift"
+    api_url: Annotated[str, AfterValidator(partial(http_address, with_path=True))] | None = Field(
+        default=None, description="base URL of the Purchase API"
     )
-    lake: str | None = Field(default=None, pattern=r"^s3://[^/]+(/.*)?$", description="s3://bucket/prefix of the lake")
-    lake_access_key_id: SecretStr | None = Field(
+    api_token: Credential | None = Field(default=None, description="bearer token of the Purchase API, if it wants one")
+    warehouse_dsn: (
+        Annotated[SecretStr, AfterValidator(partial(_dsn, schemes=("postgresql", "postgres", "redshift")))] | None
+    ) = Field(default=None, description="libpq string of the warehouse; redshift:// for Redshift")
+    lake: Annotated[str, AfterValidator(lake_address)] | None = Field(
+        default=None, description="s3://bucket/prefix of the lake"
+    )
+    lake_access_key_id: Credential | None = Field(
         default=None, description="key of the lake's S3 where it is not AWS's own"
     )
-    lake_secret_access_key: SecretStr | None = Field(default=None, description="secret to lake_access_key_id")
-    aws_endpoint_url: str | None = Field(
+    lake_secret_access_key: Credential | None = Field(default=None, description="secret to lake_access_key_id")
+    aws_endpoint_url: Server | None = Field(
         default=None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL", "aws_endpoint_url"),
         description="endpoint of a local AWS",
     )
-    aws_endpoint_url_s3: str | None = Field(
+    aws_endpoint_url_s3: Server | None = Field(
         default=None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "aws_endpoint_url_s3"),
         description="endpoint of a local S3",
     )
     aws_region: str = Field(
         default="us-east-1",
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$",
         validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION", "aws_region"),
         description="region of the lake and the catalog",
     )
     dbt_project: Path = Field(default=REPOSITORY / "dbt_modeling", description="folder of the dbt project")
 
     # What is accepted
-    max_price: Annotated[Decimal, Field(ge=0)] = Field(
+    max_price: Annotated[Decimal, Field(ge=0, le=10**10, decimal_places=10)] = Field(
         default=Decimal(2), description="highest price of an item; above: quarantine"
     )
     max_rejected: Share = Field(default=0.05, description="share of rejected rows above which a batch is refused")
     max_shrink: Share = Field(
         default=0.2, description="share of rows an answer may lack, compared with the landing in use"
     )
-    look_back: Annotated[int, Field(ge=0)] = Field(
+    look_back: Annotated[int, Field(ge=0, le=3_650)] = Field(
         3, description="days before --start that are read again for sessions"
     )
 
     # How sources are asked
-    http_budget: Annotated[float, Field(ge=0)] = Field(
-        default=120.0, description="seconds a failing request is retried"
-    )
-    http_timeout: Annotated[float, Field(gt=0)] = Field(
+    http_budget: Seconds = Field(default=120.0, description="seconds a failing request is retried")
+    http_timeout: Annotated[Seconds, Field(gt=0)] = Field(
         30.0, description="seconds to wait for a connection or the next bytes"
     )
     http_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
         default=8, description="requests to the Purchase API at once"
     )
-    songs_full_after: Annotated[int, Field(ge=1)] = Field(
+    http_date: bool = Field(
+        default=True, description="whether the API's clock (`Date`) dates what it sends; no: this machine's"
+    )
+    http_max_pages: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        10_000, description="pages an answer of the API may have"
+    )
+    http_max_empty_pages: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=100, description="pages in a row that may bring no new record"
+    )
+    songs_full_after: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         30, description="incremental songs landings between full reads"
     )
 
     # Spark and the warehouse
-    spark_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="heap of the Spark driver")
+    spark_memory: Annotated[str, Field(pattern=r"^[0-9]{1,7}[mg]$"), AfterValidator(_memory)] = Field(
+        default="2g", description="heap of the Spark driver"
+    )
     spark_provided: bool = Field(
         default=False, description="whether Java and jars for Spark are already installed, as on Glue"
     )
@@ -99,11 +152,21 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("JAVA_HOME", "java_home"), description="a Java 17 of your own"
     )
     spark_master: str | None = Field(default=None, description="Spark master; unset: local[*], or what Glue has set")
-    lock_timeout: Annotated[float, Field(ge=0)] = Field(
-        30.0, description="seconds `load`, `model` and `check` wait for another run"
-    )
+    lock_timeout: Seconds = Field(30.0, description="seconds `load`, `model` and `check` wait for another run")
 
     failpoint: Failpoint | None = Field(default=None, description="for drills only: where to kill this process")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _clean(cls, value: Any, info: ValidationInfo) -> Any:
+        """Blanks and line ends around a value are no part of it: files and secret stores add them."""
+        if not isinstance(value, str):
+            return value
+        value = value.strip()
+        if any(unicodedata.category(character) in _UNREADABLE for character in value):
+            raise ValueError("expected text of one line, got a control character, or bytes that are no UTF-8")
+        assert info.field_name is not None
+        return value or cls.model_fields[info.field_name].get_default()
 
 
 def read_settings() -> Settings:
@@ -116,8 +179,10 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
+        # A value is never quoted: it may be a secret, or an address that holds one.
         problems = "; ".join(
-            f"DEFTUNES_{str(detail['loc'][0]).upper()}: {detail['msg'].lower()}" for detail in error.errors()
+            f"{_variable(str(detail['loc'][0]))}: {detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors(include_url=False, include_context=False, include_input=False)
         )
         raise BadUsageError(f"a setting cannot be read: {problems}. `deftunes env` lists every setting") from None
 
@@ -141,6 +206,61 @@ def export_aws(settings: Settings) -> None:
     before = f"{os.environ.get('NO_PROXY', '')},{os.environ.get('no_proxy', '')}"
     direct = {"127.0.0.1", "localhost", *filter(None, before.split(","))}
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(sorted(direct))
+
+
+def user_name() -> str | None:
+    """The name that this machine has for the user of this process; None in a container that runs as any number."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return None
+
+
+def prepare_process(settings: Settings) -> None:
+    """Give this process what libraries take for granted: a home, a user's name, a temporary folder, open files.
+
+    A container may run as a user whom no file of the system knows, and a shell may allow few files.
+
+    Raises:
+        DeftunesError: it may open too few files.
+        OSError: there is no place for temporary files.
+    """
+    home = str(settings.home.absolute())
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = home
+    if user_name() is None:
+        os.environ.setdefault("USER", USER_WITHOUT_NAME)
+        os.environ.setdefault("LOGNAME", os.environ["USER"])
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        folder = settings.home.expanduser().absolute() / "tmp"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    expect_open_files(LEAST_FILES)
+
+
+def expect_open_files(least: int) -> int:
+    """How many files this process may have open at once.
+
+    Raises:
+        DeftunesError: fewer than `least`.
+    """
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return _FILES
+    if allowed < least:
+        raise DeftunesError(
+            f"expected that this process may have {least} files open at once, got {allowed}. Raise the limit of this "
+            "shell or container, for example by `ulimit -n 4096`"
+        )
+    return allowed
 
 
 @contextmanager
@@ -168,6 +288,9 @@ def export_spark_runtime(java_home: Path | None) -> None:
     if java_home is not None:
         os.environ["JAVA_HOME"] = str(java_home)
         os.environ["PYSPARK_PYTHON"] = sys.executable
+        # A Spark of this machine, or options for it, are not for the one that is pinned here.
+        for name in ("SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS"):
+            os.environ.pop(name, None)
 
 
 def declare_spark_version(version: str) -> None:
@@ -188,8 +311,43 @@ def described(settings: Settings) -> list[Described]:
     """Every setting with its value now; secrets are masked, and an address that is unset is embedded."""
     rows = []
     for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"DEFTUNES_{name.upper()}"
         value = getattr(settings, name)
-        rows.append(Described(variable, "(not set)" if value is None else str(value), field.description or ""))
+        rows.append(Described(_variable(name), "(not set)" if value is None else str(value), field.description or ""))
     return rows
+
+
+def redacted(text: str) -> str:
+    """The text without any secret that this process was given. A second line of defence: no message should hold one."""
+    for secret in sorted(_secrets(), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+_SHORTEST_SECRET = 5  # what is shorter is part of many a word, like the embedded S3's key `test`
+_OF_LIBRARIES = {"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD"}
+_PROXIES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"}
+_PASSWORDS = (
+    re.compile(r"://[^/@]*?:([^/]*)@"),
+    re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE),
+)
+
+
+def _secrets() -> set[str]:
+    own = {_variable(name) for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+    found = set()
+    for name, value in os.environ.items():
+        if name.upper() in own | _OF_LIBRARIES:
+            found |= {value, value.strip()}
+        if name.upper() in own | _PROXIES:
+            found |= {match.strip("'") for pattern in _PASSWORDS for match in pattern.findall(value)}
+    found |= {unquote(secret) for secret in found}
+    return {secret for secret in found if len(secret) >= _SHORTEST_SECRET}
+
+
+def _variable(name: str) -> str:
+    """The environment variable of a setting, by its field's name or an alias of it."""
+    field = Settings.model_fields.get(name)
+    if field is None:  # an alias is the variable itself
+        return name
+    alias = field.validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"DEFTUNES_{name.upper()}"

@@ -10,6 +10,7 @@ MiniStack checks no passwords and accepts calls from any web page; requests by a
 """
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -50,6 +51,7 @@ _COPY_ATTEMPTS = 20
 _READ_OPERATIONS = ("Get", "BatchGet", "List", "Describe", "Search", "Query", "Validate")
 _GRACEFUL_SHUTDOWN_SECONDS = 3.0
 _SIDECAR = ".meta.json"
+_DISK_FULL = os.strerror(errno.ENOSPC)
 
 # The objects that MiniStack failed to write during the current request.
 _failed_writes: ContextVar[list[str] | None] = ContextVar("failed_writes", default=None)
@@ -82,14 +84,33 @@ async def durable_app(scope: Scope, receive: Receive, send: Send) -> None:
 
     async def save_then_send(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] < HTTPStatus.MULTIPLE_CHOICES:
-            if failed:
-                # The server answers 500, which SDKs retry and then report.
-                raise OSError(failed[0])
+            _expect_written(failed)
             if service:
                 save(service)
         await send(message)
 
-    await ministack.app(scope, receive, save_then_send)
+    try:
+        await ministack.app(scope, receive, save_then_send)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        await _answer_disk_full(send)
+
+
+def _expect_written(failed: list[str]) -> None:
+    if any(_DISK_FULL in problem for problem in failed):
+        raise OSError(errno.ENOSPC, failed[0])
+    if failed:
+        # The server answers 500, which SDKs retry and then report.
+        raise OSError(failed[0])
+
+
+async def _answer_disk_full(send: Send) -> None:
+    """As MinIO does: SDKs do not retry it, and report the code."""
+    body = b"<Error><Code>XMinioStorageFull</Code><Message>no space left in DEFTUNES_HOME</Message></Error>"
+    headers = [(b"content-type", b"application/xml"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": HTTPStatus.INSUFFICIENT_STORAGE, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _fail_interrupted_runs_at_startup(send: Send) -> Send:

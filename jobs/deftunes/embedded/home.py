@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 from deftunes.embedded.process import Process
 
 _LOCK_SECONDS = 120.0
@@ -36,11 +36,13 @@ class Home:
     """
 
     def __init__(self, path: Path) -> None:
-        # Absolute: the services outlive the command, and the next command may run in another directory.
-        self.path = path.expanduser().absolute()
         try:
+            # Absolute: the services outlive the command, and the next command may run in another directory.
+            self.path = path.expanduser().absolute()
             for folder in (self.path, self.path / "run", self.path / "log"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except RuntimeError:  # ~somebody whom this machine does not know
+            raise BadUsageError(f"DEFTUNES_HOME: expected a folder, got the home of nobody: {path}") from None
         except OSError as error:
             raise DeftunesError(
                 f"expected a folder to keep the embedded services in, got {error.strerror} for {error.filename}. "
@@ -63,14 +65,17 @@ class Home:
         """The last record of a service, running or not; None before its first start."""
         try:
             value = json.loads(self._record_path(service).read_bytes())
+            # A copy of a home must not take the original's servers for its own.
+            if value.pop("home", self._identity()) != self._identity():
+                return None
             return Record(**{**value, "process": Process(**value["process"])})
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
+        except (FileNotFoundError, AttributeError, ValueError, TypeError, KeyError):
             # An unreadable record counts as none: the service is started again on its data.
             return None
 
     def write_record(self, service: str, record: Record) -> None:
         """Replace the record of a service."""
-        write_atomically(self._record_path(service), json.dumps(asdict(record)))
+        write_atomically(self._record_path(service), json.dumps({**asdict(record), "home": self._identity()}))
 
     def mark_initialized(self, service: str, record: Record) -> Record:
         """Record that the service is initialized, not only running."""
@@ -101,6 +106,11 @@ class Home:
             yield
         finally:
             lock.release()
+
+    def _identity(self) -> str:
+        """The same after a move, another after a copy."""
+        status = self.path.stat()
+        return f"{status.st_dev}:{status.st_ino}"
 
     def _record_path(self, service: str) -> Path:
         return self.path / "run" / service

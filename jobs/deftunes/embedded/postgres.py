@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from deftunes.core.errors import DeftunesError
 from deftunes.core.services import Service
-from deftunes.core.settings import Settings, environment
+from deftunes.core.settings import Settings, environment, user_name
 from deftunes.embedded.home import Home, Record, write_atomically
 from deftunes.embedded.process import LOOPBACK, name_of
 
@@ -57,6 +57,7 @@ class Postgres:
 
     def prepare(self, home: Home) -> dict[str, str]:
         """Create the database cluster, atomically, and choose a folder for the socket."""
+        _expect_name()
         data, user = home.data(self.service), _unprivileged(home)
         if not data.exists():
             self._create_cluster(home, data, user)
@@ -170,6 +171,15 @@ class _User:
             os.chown(folder, self.uid, -1)
 
 
+def _expect_name() -> None:
+    # initdb and the server look it up, and end without.
+    if user_name() is None:
+        raise DeftunesError(
+            f"expected a user with a name, got uid {os.geteuid()}, which /etc/passwd does not have: PostgreSQL cannot "
+            "be embedded. Add the user there, or set DEFTUNES_SONGS_DSN and DEFTUNES_WAREHOUSE_DSN to one of your own"
+        )
+
+
 def _unprivileged(home: Home) -> _User:
     if os.geteuid() != 0:
         return _User(os.geteuid(), ())
@@ -202,11 +212,17 @@ def _remove_stale_pid_file(data: Path) -> None:
     # its pid, which PostgreSQL would mistake for a running server.
     pid_file = data / "postmaster.pid"
     try:
-        pid = int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0])
+        number, folder, *_ = pid_file.read_text(encoding="utf-8").split("\n")
+        pid = int(number)
     except (FileNotFoundError, ValueError):
         return
     if "postgres" not in (name_of(pid) or ""):
         pid_file.unlink()
+    elif not data.samefile(folder):
+        raise DeftunesError(
+            f"{data} is a copy of {folder}, taken while the PostgreSQL there ran, so it is no database. Run `deftunes "
+            "down` there and copy it again, or delete the copy: it is made anew"
+        )
 
 
 def _program(name: str) -> Path:

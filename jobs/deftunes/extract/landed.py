@@ -1,12 +1,14 @@
-"""What an extract did, and the one check that may refuse it."""
+"""What an extract did, and the checks that may refuse it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.entities import Entity
 from deftunes.core.errors import RefusedError
 from deftunes.core.interval import Interval, midnight
-from deftunes.state.landings import Committed
+from deftunes.state.landings import Committed, Draft, Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +47,46 @@ def units_of(committed: list[Committed]) -> tuple[tuple[str, ...], tuple[str, ..
 
 def notes_of(committed: list[Committed]) -> tuple[str, ...]:
     """A sentence where answers are older than the landings in use, which an answer before may have dated too late."""
+    withdrawn = [folder for one in committed for folder in one.withdrawn]
+    notes = (
+        (f"withdrawn (landings: {len(withdrawn)}, first: {withdrawn[0]}): dated in the future by the source's clock",)
+        if withdrawn
+        else ()
+    )
     unused = [(one.receipt, one.newer) for one in committed if one.newer]
     if not unused:
-        return ()
+        return notes
     older, in_use = max(unused, key=lambda pair: pair[1].extracted_at)
     return (
+        *notes,
         f"kept and not used (units: {len(unused)}, first: {unused[0][0].unit}): this answer is of "
         f"{older.extracted_at.isoformat()} by the source's clock, older than what is in use, of "
         f"{in_use.extracted_at.isoformat()}; if that clock was ahead then, extract again after that instant",
     )
+
+
+def refuse_older(
+    drafts: Iterable[Draft], in_use: Mapping[str, Receipt], entity: Entity, believed_until: datetime
+) -> None:
+    """Refuse an answer that is dated long before what is in use: it would be landed and never be used.
+
+    What is dated after `believed_until` is no measure: its own clock was wrong.
+
+    Raises:
+        RefusedError: a person says which clock is right.
+
+    """
+    for draft in drafts:
+        used = in_use.get(draft.unit)
+        if used is None or used.digest == draft.digest or used.extracted_at > believed_until:
+            continue
+        if used.extracted_at - draft.extracted_at > MAX_CLOCK_SKEW:
+            raise RefusedError(
+                f"{entity} {draft.unit}: expected an answer at most a day older than what is in use, of "
+                f"{used.extracted_at.isoformat()}, got one of {draft.extracted_at.isoformat()} by the source's clock. "
+                "Nothing was changed. Have that clock corrected, or date the answers by this machine's clock: "
+                "DEFTUNES_HTTP_DATE=false"
+            )
 
 
 def refuse_shrunk(

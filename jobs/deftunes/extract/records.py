@@ -10,7 +10,7 @@ from deftunes.adapters.http import ApiResponse
 from deftunes.adapters.jsonarray import without_surrogates
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
-from deftunes.core.records import content_digest
+from deftunes.core.records import UNREADABLE, content_digest
 from deftunes.state.landings import digest_of
 
 PART = "part-00000.jsonl.gz"
@@ -52,7 +52,7 @@ class RecordProbe:
 def _has_any(record: bytes, fields: Collection[str]) -> bool:
     try:
         return not _FIELDS.decode(without_surrogates(record)).keys().isdisjoint(fields)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
 
 

@@ -25,10 +25,11 @@ import msgspec
 from deftunes.adapters.http import ApiResponse, PurchaseApi
 from deftunes.adapters.jsonarray import without_surrogates
 from deftunes.core import layout
+from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.entities import Entity
 from deftunes.core.interval import ONE_DAY, Interval, read_day
-from deftunes.core.records import content_digest
-from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
+from deftunes.core.records import UNREADABLE, content_digest
+from deftunes.extract.landed import Landed, notes_of, refuse_older, refuse_shrunk, units_of
 from deftunes.extract.records import PART, RecordFile, RecordProbe
 from deftunes.job import Job
 from deftunes.resources import Resources
@@ -84,7 +85,7 @@ def land_sessions(
     """Land the sessions of `days`, all days of `interval` that the run is about; `concurrency` windows at a time.
 
     Raises:
-        RefusedError: the days together shrank by more than the share `max_shrink`.
+        RefusedError: the days together shrank by more than the share `max_shrink`, or are far older than those in use.
         RetriableError: the API was away or broke off.
         DeftunesError: the API refused, or sent something else than records.
 
@@ -109,7 +110,11 @@ def land_sessions(
         undated = _undated_draft(fetched, layout.undated_unit(days[0]), Path(folder) / "undated")
         if undated.rows or undated.unit in in_use:
             drafts.append(undated)
-        committed = list(pool.map(lambda draft: landings.commit(draft, interval), drafts))
+        believed_until = min(window.response.received_at for window in fetched) + MAX_CLOCK_SKEW
+        refuse_older(drafts, in_use, landings.entity, believed_until)
+        committed = list(
+            pool.map(lambda draft: landings.commit(draft, interval, believed_until=believed_until), drafts)
+        )
     written, unchanged = units_of(committed)
     return Landed(
         entity=landings.entity,
@@ -229,7 +234,7 @@ def _days_of(records: list[bytes]) -> list[date | None]:
     try:
         # All at once costs half; the decoder says only that one of them is not as the others.
         return [read_day(session.session_start_time) for session in _START_TIME.decode_lines(b"\n".join(records))]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return [day_of(record) for record in records]
 
 
@@ -239,9 +244,9 @@ def day_of(record: bytes) -> date | None:
         session = _START_TIME.decode(record)
     except msgspec.ValidationError:
         return None
-    except msgspec.DecodeError:
+    except UNREADABLE:
         try:
             session = _START_TIME.decode(without_surrogates(record))
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return None
     return read_day(session.session_start_time)

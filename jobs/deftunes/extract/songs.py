@@ -3,6 +3,10 @@
     deftunes.songs  ->  landing/songs/snapshot/<extracted_at>-<digest>/{part-00000,keys-00000}.parquet + receipt
 
 A landing is `full` (all rows) or `changes`: the rows whose key was written to since the published landing, its base.
+The cursor of the base says what was written since only while everything that it is bound to is what it was; otherwise
+everything is read. A full read that a usable cursor made unnecessary also lists the keys written since that cursor:
+transform compares the other rows with `main`, which must hold them already.
+
 A deletion leaves no row to read, so count and key hashes are compared with the base's; only where they differ the
 landing also holds all keys. The base is always the published landing, never merely the newest: a kill between extract
 and publish loses nothing, and the next run sends those rows again.
@@ -13,6 +17,7 @@ in another physical order, or written by another version of Parquet's writer, la
 """
 
 import hashlib
+import json
 import tempfile
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -20,7 +25,8 @@ from functools import partial
 from pathlib import Path
 
 from deftunes.adapters.lake import JsonObject
-from deftunes.adapters.songs_source import TABLE, Compared, SongsSnapshot, SongsSource
+from deftunes.adapters.songs_session import TABLE
+from deftunes.adapters.songs_source import Compared, SongsSnapshot, SongsSource
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
@@ -31,10 +37,12 @@ from deftunes.state.landings import Draft, Landings, Receipt
 
 PART = "part-00000.parquet"
 KEYS = "keys-00000.parquet"
+WRITTEN = "written-00000.parquet"
 FULL = "full"
 CHANGES = "changes"
-# Transaction ids compare on a circle of 2^32: a cursor further behind than half of it looks as if it were ahead.
-_HALF_CIRCLE = 1 << 31
+# Transaction ids compare on a circle of 2^32: a cursor further behind than half of it looks as if it were ahead. Less
+# the transactions that begin while we read, which ages are counted from.
+_FURTHEST_BEHIND = (1 << 31) - (1 << 24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,10 @@ class _Base:
     @property
     def unchanged(self) -> bool:
         return self.now.changed == 0 and self.same_keys
+
+    @property
+    def most_changed(self) -> bool:
+        return 2 * self.now.changed > self.now.rows
 
 
 class _How(Enum):
@@ -115,7 +127,9 @@ def land_songs(
             max_shrink=max_shrink,
             accept_shrink=accept_shrink,
         )
-        base = None if force_full else _base(published, songs)
+        unusable = _why_unusable(published, songs) if published else None
+        usable = published if songs.cursor is not None and not unusable else None
+        base = _base(usable, songs) if usable and not force_full else None
         if base:
             refuse(came=base.now.rows)  # before anything is read
         match _decide(base, in_use, conflicting=conflicting, full_after=full_after):
@@ -135,7 +149,20 @@ def land_songs(
                 assert base
                 draft = _changes(songs, base, Path(folder))
             case _How.FULL:
-                draft = _full(songs, Path(folder))
+                few_changed = base is None or not base.most_changed
+                draft = _full(
+                    songs,
+                    Path(folder),
+                    replaces=published.key if published and unusable else "",
+                    check=usable if few_changed and not conflicting else None,
+                )
+                if unusable:
+                    notes.append(f"all rows of {TABLE} were read: {unusable}")
+        if songs.unreadable:
+            notes.append(
+                f"rows of {TABLE} that go to quarantine, because their text cannot be given as UTF-8: "
+                f"{songs.unreadable} (server encoding {songs.encoding})"
+            )
         refuse(came=draft.source["rows"])
         committed = landings.commit(draft, interval)
         notes += notes_of([committed])
@@ -161,32 +188,58 @@ def _decide(base: _Base | None, in_use: Receipt | None, *, conflicting: int, ful
         # Another landing in use says something else; one without changes takes its place.
         return _How.UNCHANGED if in_use and in_use.key == base.receipt.key else _How.CHANGES
     chain_is_long = base.receipt.source["chain"] >= full_after
-    most_changed = 2 * base.now.changed > base.now.rows
-    return _How.FULL if conflicting or chain_is_long or most_changed else _How.CHANGES
+    return _How.FULL if conflicting or chain_is_long or base.most_changed else _How.CHANGES
 
 
-def _base(published: Receipt | None, songs: SongsSnapshot) -> _Base | None:
-    """The published landing with the catalogue compared to it, or None if its cursor says nothing about this one."""
-    if published is None or published.source["cursor"] is None or songs.cursor is None:
-        return None
-    cursor = int(published.source["cursor"])
-    same_table = (published.source["server"], published.source["table"]) == (songs.server, songs.table)
-    if not same_table or cursor > songs.horizon or songs.horizon - cursor >= _HALF_CIRCLE:
-        return None
-    return _Base(published, cursor, songs.compare(cursor))
+def _base(usable: Receipt, songs: SongsSnapshot) -> _Base:
+    cursor = int(usable.source["cursor"])
+    return _Base(usable, cursor, songs.compare(cursor))
 
 
-def _full(songs: SongsSnapshot, folder: Path) -> Draft:
+def _why_unusable(published: Receipt, songs: SongsSnapshot) -> str | None:
+    """Why the cursor of `published` says nothing about the catalogue as it is; None: it does, or there never is one."""
+    source = published.source
+    if source["cursor"] is None or songs.cursor is None:
+        both = source["cursor"] is None and songs.cursor is None
+        return None if both else "its rows now tell, or no longer tell, what wrote them"
+    bound_to = source.get("identity")
+    if bound_to is None:
+        return "the landing before does not say what its cursor is bound to"
+    others = [name for name, fact in songs.identity.items() if fact != bound_to.get(name)]
+    if others:
+        return f"not as at the landing before: {', '.join(others)}"
+    behind = songs.horizon - int(source["cursor"])
+    if behind < 0 or _is_before(songs.position, source["position"]):
+        return "the server has been set back to before the landing"
+    return "too many transactions since the landing before" if behind >= _FURTHEST_BEHIND else None
+
+
+def _is_before(now: int | None, then: str | None) -> bool:
+    """Whether the log is at an earlier place, or nobody can tell any more."""
+    return then is not None and (now is None or now < int(then))
+
+
+def _full(songs: SongsSnapshot, folder: Path, *, replaces: str, check: Receipt | None) -> Draft:
+    """All rows.
+
+    `replaces` is the published landing whose cursor is of no use: the same rows are landed again, for a cursor that is.
+    `check` is the published landing whose cursor is usable.
+    """
     part = folder / PART
     now = songs.write_all(part)
+    files = [(part, now.rows)]
+    if check:
+        written = folder / WRITTEN
+        files.append((written, songs.write_keys(written, since=int(check.source["cursor"]))))
+    bound_to = json.dumps(songs.identity) if songs.cursor is not None else ""
     return Draft(
         layout.SNAPSHOT,
         songs.at,
-        _digest([FULL], part),
+        _digest([FULL, bound_to, replaces], part),
         now.rows,
-        ((part, now.rows),),
+        tuple(files),
         (f"{TABLE}: all rows",),
-        _state(songs, now, {"kind": FULL, "base": None, "chain": 0}),
+        _state(songs, now, {"kind": FULL, "base": None, "chain": 0, "check": check.key if check else None}),
     )
 
 
@@ -217,8 +270,8 @@ def _state(songs: SongsSnapshot, now: Compared, kind: JsonObject) -> JsonObject:
     return {
         **kind,
         "cursor": None if songs.cursor is None else str(songs.cursor),
-        "server": songs.server,
-        "table": songs.table,
+        "identity": songs.identity,
+        "position": None if songs.position is None else str(songs.position),
         "rows": now.rows,
         "keys": str(now.keys),
     }

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from deftunes.adapters.http import PurchaseApi
 from deftunes.core import layout
+from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
-from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
+from deftunes.extract.landed import Landed, notes_of, refuse_older, refuse_shrunk, units_of
 from deftunes.extract.records import PART, RecordFile, RecordProbe
 from deftunes.job import Job
 from deftunes.resources import Resources
@@ -40,7 +41,7 @@ def land_users(
     """Land the list of users.
 
     Raises:
-        RefusedError: the list shrank by more than the share `max_shrink`.
+        RefusedError: the list shrank by more than the share `max_shrink`, or is far older than the one in use.
         RetriableError: the API was away or broke off.
         DeftunesError: the API refused, or sent something else than records.
 
@@ -76,7 +77,9 @@ def land_users(
             files=file.files(),
             requests=response.requests,
         )
-        committed = landings.commit(draft, interval)
+        believed_until = response.received_at + MAX_CLOCK_SKEW
+        refuse_older([draft], {layout.SNAPSHOT: in_use} if in_use else {}, landings.entity, believed_until)
+        committed = landings.commit(draft, interval, believed_until=believed_until)
     written, unchanged = units_of([committed])
     return Landed(
         entity=landings.entity,

@@ -43,8 +43,9 @@ class Changes:
 
     @cached_property
     def instants(self) -> frozenset[datetime]:
-        """When the sources said what was landed, by their own clock."""
-        return frozenset(map(layout.instant_of_landing, self._landings))
+        """When the sources said what was landed, by their own clock, and what was removed of earlier landings."""
+        mended = (instant for manifest in self.manifests for instant in manifest.mended)
+        return frozenset((*map(layout.instant_of_landing, self._landings), *mended))
 
     @property
     def _landings(self) -> Iterator[str]:

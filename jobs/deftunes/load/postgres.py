@@ -37,7 +37,7 @@ def create_tables(connection: WarehouseConnection) -> None:
         return
     with connection.transaction():
         bookkeeping.lock_setup(connection)
-        connection.run(f"create schema if not exists {layout.DATABASE}")
+        bookkeeping.create_schema(connection, layout.DATABASE)
         for entity in missing:
             connection.run(create_statement(entity))
 

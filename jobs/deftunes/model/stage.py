@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deftunes.adapters.dbt import Built, Project
+from deftunes.adapters.postgres_errors import is_transient
 from deftunes.adapters.warehouse import Dialect, Warehouse, WarehouseConnection
+from deftunes.adapters.warehouse_failures import explain_words
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RetriableError
@@ -23,18 +25,14 @@ from deftunes.resources import Resources
 from deftunes.state import bookkeeping
 
 _TARGETS = {Dialect.POSTGRES: "local", Dialect.REDSHIFT: "redshift"}
-# How the drivers say that the server went away, or chose another transaction: dbt passes on their words only.
+# dbt passes on the drivers' words only. Beside a lost connection, how they say that another transaction came first:
+# PostgreSQL's 40P01, 40001 and 55P03, Redshift's 1023, and psycopg2's for a connection that it lost before.
 _TRANSIENT = (
-    "could not connect",
-    "connection refused",
-    "connection already closed",
-    "connection to server",
-    "server closed the connection",
-    "terminating connection",
-    "the database system is",
     "deadlock detected",
     "could not serialize",
+    "canceling statement due to lock timeout",
     "serializable isolation violation",
+    "connection already closed",
 )
 
 
@@ -107,9 +105,10 @@ def _expect_silver(connection: WarehouseConnection) -> None:
 def _failure(built: Built, interval: Interval, log: Path) -> DeftunesError:
     if built.problem is not None:
         kind = RetriableError if _is_transient(built.problem) else DeftunesError
-        return kind(f"model {interval}: dbt could not build: {built.problem}. Its log is {log}")
+        return kind(f"model {interval}: dbt could not build: {explain_words(built.problem)}. Its log is {log}")
     lines = [
-        f"  {node.kind} {node.name}: {node.message}" + (f"\n    SQL: {node.compiled}" if node.compiled else "")
+        f"  {node.kind} {node.name}: {explain_words(node.message)}"
+        + (f"\n    SQL: {node.compiled}" if node.compiled else "")
         for node in built.failed
     ]
     head = f"model {interval}: expected every model and test to succeed, got {len(built.failed)} that did not"
@@ -121,4 +120,4 @@ def _failure(built: Built, interval: Interval, log: Path) -> DeftunesError:
 
 
 def _is_transient(message: str) -> bool:
-    return any(words in message.lower() for words in _TRANSIENT)
+    return is_transient(None, message) or any(words in message.lower() for words in _TRANSIENT)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deftunes.core import layout
-from deftunes.core.errors import DeftunesError
+from deftunes.core.errors import BadUsageError, DeftunesError
 from deftunes.core.interval import Interval
 from deftunes.core.settings import environment
 from deftunes.core.stages import PipelineName
@@ -26,7 +26,10 @@ _SHOWN_ROWS = 8
 
 def load_catalogue(settings: "Settings", songs: Path | None) -> str:
     """Load MSD's songs where a file is given, else generate a catalogue if there is none; says which."""
-    assert settings.songs_dsn is not None
+    if settings.songs_dsn is None:
+        raise BadUsageError(
+            "expected DEFTUNES_SONGS_DSN to be set, got nothing, and DEFTUNES_EMBEDDED says to start nothing instead"
+        )
     chosen = ["--file", str(songs), "--replace"] if songs else ["--if-missing"]
     loaded = subprocess.run(  # noqa: S603 - our own module, in a process of its own: the pipeline never imports it
         [sys.executable, "-m", "song_catalog", "load", "--dsn-env", _DSN, *chosen],

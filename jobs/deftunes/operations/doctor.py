@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deftunes.adapters.catalog import Refs, silver_table
 from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
 from deftunes.core.services import Service
+from deftunes.core.settings import REPOSITORY, SPARK_FILES, expect_open_files, user_name
 from deftunes.embedded import resolve
 from deftunes.resources import Resources
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from deftunes.core.settings import Settings
 
 _FREE_BYTES = 2 * 1024**3
+
+Explain = Callable[[BaseException], Exception]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +40,41 @@ class Check:
         return asdict(self)
 
 
-def diagnose(settings: "Settings") -> Iterator[Check]:
+def diagnose(settings: "Settings", explain: Explain) -> Iterator[Check]:
     """All checks, in the order in which one failure explains the next."""
-    yield _check("python", _python, "use Python 3.11: make setup finds it")
-    yield _check(
-        "java and jars", lambda: _java(settings), "make setup fetches them; JAVA_HOME may name a Java 17 of your own"
+    check = partial(_check, explain)
+    yield check("python", _python, "use Python 3.11: make setup finds it")
+    yield check("checkout", _checkout, "run make setup here: it mends what was copied or moved")
+    yield check(
+        "user", lambda: _user(settings), "add the user to /etc/passwd, or set the DSNs of a PostgreSQL of yours"
     )
-    yield _check("disk", lambda: _disk(settings), "free at least 2 GiB, or set DEFTUNES_HOME to a larger disk")
+    yield check("open files", _open_files, "raise the limit of this shell or container: ulimit -n 4096")
+    yield check("disk", lambda: _disk(settings), "free at least 2 GiB, or set DEFTUNES_HOME to a larger disk")
+    yield check("temporary files", lambda: _temporary(settings), "set TMPDIR to a folder on another file system")
+    yield check(
+        "java and jars", lambda: _java(settings),
+        "make setup fetches them; JAVA_HOME may name a Java 17 of your own, DEFTUNES_SPARK_MEMORY less memory",
+    )  # fmt: skip
+    down = "deftunes down, then deftunes up; see its log"
     for service in Service:
-        yield _check(
-            f"part {service}", partial(_service, settings, service), "deftunes down, then deftunes up; see its log"
-        )
-    resources = Resources(resolve(settings, Service))
+        yield check(f"part {service}", partial(_service, settings, service), down)
+    resolved: list[Settings] = []
+    embedded = check("services", lambda: _resolve(settings, resolved), down)
+    if not resolved:  # what follows would fail for want of it
+        yield embedded
+        return
+    resources = Resources(resolved[0])
     try:
-        yield _check("lake", lambda: _lake(resources), "check DEFTUNES_LAKE and its credentials")
-        yield _check("catalog", lambda: _catalog(resources), "check AWS_ENDPOINT_URL and the Glue permissions")
-        yield _check(
+        yield check("lake", lambda: _lake(resources), "check DEFTUNES_LAKE and its credentials")
+        yield check("catalog", lambda: _catalog(resources), "check AWS_ENDPOINT_URL and the Glue permissions")
+        yield check(
             "songs source",
             lambda: _songs(resources),
             "check DEFTUNES_SONGS_DSN; the role needs SELECT on deftunes.songs",
         )
-        yield _check("purchase api", lambda: _api(resources), "check DEFTUNES_API_URL and DEFTUNES_API_TOKEN")
-        yield _check("warehouse", lambda: _warehouse(resources), "check DEFTUNES_WAREHOUSE_DSN")
-        yield _check(
+        yield check("purchase api", lambda: _api(resources), "check DEFTUNES_API_URL and DEFTUNES_API_TOKEN")
+        yield check("warehouse", lambda: _warehouse(resources), "check DEFTUNES_WAREHOUSE_DSN")
+        yield check(
             "branches",
             lambda: _branches(resources),
             "run the interval of the batch again; it is published or refused anew",
@@ -66,51 +83,88 @@ def diagnose(settings: "Settings") -> Iterator[Check]:
         resources.close()
 
 
-def diagnose_aws(settings: "Settings") -> Iterator[Check]:
+def diagnose_aws(settings: "Settings", explain: Explain) -> Iterator[Check]:
     """What Terraform and a release should have left in the AWS account of the caller's own credentials."""
     from deftunes.adapters.account import Account
 
     account = Account(settings.aws_region)
+    check = partial(_check, explain)
     apply, release = "terraform apply", "make deploy, with the release of your .local.tfvars"
-    yield _check("identity", account.identity, "aws sts get-caller-identity must answer; set AWS_REGION")
-    yield _check("buckets", account.buckets, apply)
-    yield _check("catalog", account.catalog, apply)
-    yield _check("tasks", account.tasks, apply)
-    yield _check("images", account.images, release)
-    yield _check("glue jobs", account.glue_jobs, f"{apply}; a missing file: {release}")
-    yield _check("secrets", account.secrets, "aws secretsmanager put-secret-value (docs/aws.md)")
-    yield _check("warehouse", account.warehouse, f"{apply}; it takes minutes to become available")
-    yield _check("airflow", account.airflow, f"{apply}; it takes half an hour to become available")
-    yield _check("alerts", account.alerts, "set emails in your .local.tfvars; each address confirms by mail")
+    yield check("identity", account.identity, "aws sts get-caller-identity must answer; set AWS_REGION")
+    yield check("buckets", account.buckets, apply)
+    yield check("catalog", account.catalog, apply)
+    yield check("tasks", account.tasks, apply)
+    yield check("images", account.images, release)
+    yield check("glue jobs", account.glue_jobs, f"{apply}; a missing file: {release}")
+    yield check("secrets", account.secrets, "aws secretsmanager put-secret-value (docs/aws.md)")
+    yield check("warehouse", account.warehouse, f"{apply}; it takes minutes to become available")
+    yield check("airflow", account.airflow, f"{apply}; it takes half an hour to become available")
+    yield check("alerts", account.alerts, "set emails in your .local.tfvars; each address confirms by mail")
 
 
-def _check(name: str, look: Callable[[], str], remedy: str) -> Check:
+def _check(explain: Explain, name: str, look: Callable[[], str], remedy: str) -> Check:
     try:
         return Check(name, True, look())
     except Exception as error:  # noqa: BLE001 - a check that breaks is a finding, whatever broke it
-        return Check(name, False, str(error).strip().splitlines()[0] if str(error).strip() else repr(error), remedy)
+        return Check(name, False, str(explain(error)).strip().splitlines()[0], remedy)
 
 
 def _python() -> str:
     if sys.version_info[:2] != (3, 11):
-        raise RuntimeError(f"expected Python 3.11, got {sys.version.split()[0]}")
+        raise DeftunesError(f"expected Python 3.11, got {sys.version.split()[0]}")
     return sys.version.split()[0]
 
 
-def _java(settings: "Settings") -> str:
-    from deftunes.adapters.jars import classpath
-    from deftunes.adapters.java import java_home
+def _checkout() -> str:
+    """Whether the code that runs is that of the checkout whose .venv runs it."""
+    of_venv = Path(sys.prefix).parent
+    if (of_venv / "jobs" / "deftunes").is_dir() and not REPOSITORY.samefile(of_venv):
+        raise DeftunesError(f"expected the command of {of_venv} to run the code there, got that of {REPOSITORY}")
+    return str(REPOSITORY)
 
-    return f"{java_home(settings.java_home)}, {len(classpath(verify=True))} jars"
+
+def _user(settings: "Settings") -> str:
+    name = user_name()
+    if name is None and settings.embedded and (settings.songs_dsn is None or settings.warehouse_dsn is None):
+        raise DeftunesError(
+            f"expected a user with a name, got uid {os.getuid()}, without which PostgreSQL cannot be embedded"
+        )
+    return f"{name or os.getuid()}, home {Path.home()}"
+
+
+def _open_files() -> str:
+    return f"{expect_open_files(SPARK_FILES)} at once"
+
+
+def _temporary(settings: "Settings") -> str:
+    from deftunes.adapters.spark import temporary_folder
+
+    return str(temporary_folder(settings))
+
+
+def _java(settings: "Settings") -> str:
+    from deftunes.adapters.jars import classpath, repository
+    from deftunes.adapters.java import java_home, start_problem
+
+    home = java_home(settings.java_home)
+    problem = start_problem(home, settings.spark_memory)
+    if problem:
+        raise DeftunesError(f"{home} does not start with a heap of {settings.spark_memory}: {problem}")
+    return f"{home}, {len(classpath(repository(), repository(settings.home.absolute()), verify=True))} jars"
+
+
+def _resolve(settings: "Settings", resolved: "list[Settings]") -> str:
+    resolved.append(resolve(settings, Service))
+    return "found"
 
 
 def _disk(settings: "Settings") -> str:
     settings.home.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.home).free
     if not os.access(settings.home, os.W_OK):
-        raise RuntimeError(f"{settings.home} cannot be written")
+        raise DeftunesError(f"{settings.home} cannot be written")
     if free < _FREE_BYTES:
-        raise RuntimeError(f"expected 2 GiB free in {settings.home}, got {free / 1024**3:.1f}")
+        raise DeftunesError(f"expected 2 GiB free in {settings.home}, got {free / 1024**3:.1f}")
     return f"{free / 1024**3:.0f} GiB free in {settings.home}"
 
 
@@ -155,5 +209,5 @@ def _branches(resources: "Resources") -> str:
         for branch in Refs(silver_table(resources.catalog, entity)).branches()
     ]
     if open_branches:
-        raise RuntimeError(f"expected none, got {len(open_branches)} unpublished batches: {', '.join(open_branches)}")
+        raise DeftunesError(f"expected none, got {len(open_branches)} unpublished batches: {', '.join(open_branches)}")
     return "no unpublished batch"

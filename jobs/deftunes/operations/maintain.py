@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from deftunes.adapters.catalog import silver_table
-from deftunes.adapters.spark import CATALOG, is_lost_commit
+from deftunes.adapters.spark import CATALOG
+from deftunes.adapters.spark_failures import is_lost_commit
 from deftunes.core import layout
 from deftunes.core.errors import RetriableError
 from deftunes.state.schema import TABLES

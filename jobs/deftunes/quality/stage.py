@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 
 from deftunes.adapters.catalog import Refs, silver_table
 from deftunes.adapters.deequ import evaluate_rules
-from deftunes.adapters.spark import spark_failures, spark_name
+from deftunes.adapters.spark import spark_name
+from deftunes.adapters.spark_failures import spark_failures
 from deftunes.core.entities import Entity
 from deftunes.core.errors import NotPreparedError, RefusedError
 from deftunes.core.failpoints import Failpoint, crash_point

@@ -35,7 +35,7 @@ _CHANGED_TABLE = (
     f"create table if not exists {CHANGED} (entity varchar(16) not null, unit {{unit}} not null, "
     "since timestamp with time zone)"
 )
-# As wide as a key in silver may be: no rule bounds an artist_id. Redshift takes `text` for varchar(256).
+# As wide as a key in silver may be from before its rules had a bound. Redshift takes `text` for varchar(256).
 _UNIT = {Dialect.POSTGRES: "text", Dialect.REDSHIFT: "varchar(65535)"}
 _UNITS_A_STATEMENT = 500
 
@@ -59,7 +59,7 @@ def create_tables(connection: WarehouseConnection) -> None:
         return
     with connection.transaction():
         lock_setup(connection)
-        connection.run(f"create schema if not exists {layout.CONTROL_SCHEMA}")
+        create_schema(connection, layout.CONTROL_SCHEMA)
         connection.run(_LOADED_TABLE)
         connection.run(_CHANGED_TABLE.format(unit=_UNIT[connection.dialect]))
         for entity in (*(entity.value for entity in Entity), _GOLD):
@@ -73,6 +73,15 @@ def lock_setup(connection: WarehouseConnection) -> None:
     """Let one connection at a time set up, until the transaction ends: two would race for a schema's name."""
     if connection.dialect is Dialect.POSTGRES:  # elsewhere the warehouse lock is exclusive anyway
         connection.run(_LOCK_SETUP)
+
+
+def create_schema(connection: WarehouseConnection, name: str) -> None:
+    """Create a schema that is missing.
+
+    IF NOT EXISTS would want the right to create schemas even where a DBA has created them for a user without it.
+    """
+    if not connection.run("select 1 from pg_namespace where nspname = %s", (name,)):
+        connection.run(f"create schema {name}")
 
 
 def load_checkpoint(connection: WarehouseConnection, entity: Entity, *, lock: bool = False) -> LoadCheckpoint:

@@ -5,12 +5,13 @@
 
 A unit is what is landed, compared and replaced as a whole: a UTC day of events, or a snapshot. The landing in use
 of a unit is the newest by `extracted_at`. A landing is never changed or deleted, so dying anywhere in here costs a
-retry and nothing else, and a re-extract cannot harm the good landing before it.
+retry and nothing else, and a re-extract cannot harm the good landing before it. One that turns out to be dated in the
+future is withdrawn: it stays, and counts no more.
 """
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
@@ -96,11 +97,13 @@ class Committed:
     """What became of a draft: `new` or not, `receipt` is the landing that holds its content.
 
     `newer` is the landing that stays in use where this one is older by the source's clock: kept beside it, not used.
+    `withdrawn` are the folders of landings that count no more.
     """
 
     receipt: Receipt
     new: bool
     newer: Receipt | None = None
+    withdrawn: tuple[str, ...] = ()
 
 
 class Landings:
@@ -134,14 +137,31 @@ class Landings:
             raise LookupError(f"no receipt in {key}")
         return Receipt.from_json(value)
 
-    def commit(self, draft: Draft, interval: Interval) -> Committed:
+    def withdrawn(self, unit: str) -> list[str]:
+        """The folders of a unit's landings that were withdrawn."""
+        return sorted(self._listed(self._lake.keys(f"{layout.landings_prefix(self.entity)}{unit}/"))[1])
+
+    def commit(self, draft: Draft, interval: Interval, *, believed_until: datetime | None = None) -> Committed:
         """Land a draft, unless the landing in use holds the same already.
 
         A draft older than the landing in use is kept beside it and not used: the newest by the source's clock holds.
+        But no clock is ahead of `believed_until`: a landing that is dated later is withdrawn, once this one counts.
         """
-        current = self.in_use(draft.unit)
+        folders, _ = self._listed(self._lake.keys(f"{layout.landings_prefix(self.entity)}{draft.unit}/"))
+        misdated = [
+            folder for folder in folders if believed_until and layout.instant_of_landing(folder) > believed_until
+        ]
+        rest = [folder for folder in folders if folder not in misdated]
+        current = self.read(max(rest)) if rest else None
         if current and current.digest == draft.digest:
-            return Committed(current, new=False)
+            committed = Committed(current, new=False)
+        else:
+            committed = self._write(draft, interval, current)
+        for folder in misdated:
+            self._lake.put_json(f"{folder}/{layout.WITHDRAWN}", {"instead": committed.receipt.key})
+        return replace(committed, withdrawn=tuple(misdated))
+
+    def _write(self, draft: Draft, interval: Interval, current: Receipt | None) -> Committed:
         same_instant = current is not None and current.extracted_at == draft.extracted_at
         sequence = current.sequence + 1 if current and same_instant else 0
         folder = layout.landing_key(self.entity, draft.unit, draft.extracted_at, sequence, draft.digest)
@@ -161,12 +181,22 @@ class Landings:
 
     def _newest(self, keys: Iterable[str]) -> dict[str, Receipt]:
         newest: dict[str, str] = {}
+        for folder in self._listed(keys)[0]:
+            unit = folder.rpartition("/")[0].rpartition("/")[2]
+            newest[unit] = max(folder, newest.get(unit, ""))
+        return {unit: self.read(folder) for unit, folder in newest.items()}
+
+    def _listed(self, keys: Iterable[str]) -> tuple[list[str], set[str]]:
+        """The folders of the landings that count, and of those that were withdrawn."""
+        landed: list[str] = []
+        withdrawn: set[str] = set()
         for key in keys:
             folder, _, name = key.rpartition("/")
             if name == layout.RECEIPT:
-                unit = folder.rpartition("/")[0].rpartition("/")[2]
-                newest[unit] = max(folder, newest.get(unit, ""))
-        return {unit: self.read(folder) for unit, folder in newest.items()}
+                landed.append(folder)
+            elif name == layout.WITHDRAWN:
+                withdrawn.add(folder)
+        return [folder for folder in landed if folder not in withdrawn], withdrawn
 
 
 def days_to_ask(landings: Landings, asked: Interval, look_back: int) -> tuple[date, ...]:

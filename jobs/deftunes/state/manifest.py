@@ -4,7 +4,7 @@ batches/<entity>/<batch id>.json        written before the batch's branch, then 
 """
 
 from dataclasses import asdict, dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Self
 
 from deftunes.adapters.catalog import Refs
@@ -25,7 +25,8 @@ class Manifest:
     """What a batch is made of.
 
     Of events, `days` are those whose rows the batch replaces, `linked_days` the ones of them outside the interval, and
-    `links` says for each day which others hold a session that it holds, too.
+    `links` says for each day which others hold a session that it holds, too. Of users, `mended` are the instants of
+    other landings of which the batch removes versions.
     """
 
     entity: Entity
@@ -41,6 +42,7 @@ class Manifest:
     received: int = 0
     rejected: int = 0
     released: tuple[str, ...] = ()  # records in quarantine that these rules accept
+    mended: tuple[datetime, ...] = ()
 
     def to_json(self) -> "JsonObject":
         """As stored."""
@@ -49,6 +51,7 @@ class Manifest:
             "interval": [self.interval.start.isoformat(), self.interval.end.isoformat()],
             "days": [day.isoformat() for day in self.days],
             "linked_days": [day.isoformat() for day in self.linked_days],
+            "mended": [instant.isoformat() for instant in self.mended],
         }
         return {_STORED_AS.get(name, name): each for name, each in value.items()}
 
@@ -66,6 +69,7 @@ class Manifest:
                 "days": tuple(map(date.fromisoformat, value["days"])),
                 "linked_days": tuple(map(date.fromisoformat, value["linked_days"])),
                 "released": tuple(value["released"]),
+                "mended": tuple(map(datetime.fromisoformat, value.get("mended", ()))),
             }
         )
 

@@ -7,7 +7,6 @@ the record as received). Commits are strict: a commit that lost a race reads aga
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
+# Whichever comes first: a record may be of any length, and a chunk is whole in memory.
 _CHUNK = 20_000
+_CHARACTERS_A_CHUNK = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,7 @@ class Rejected:
 
 def add(catalog: "Catalog", rejected: Iterable[Rejected]) -> int:
     """Add those that are not there yet, in chunks of bounded size; returns how many were new."""
-    rows = iter(rejected)
-    return sum(_add_chunk(catalog, chunk) for chunk in iter(lambda: list(islice(rows, _CHUNK)), []))
+    return sum(_add_chunk(catalog, chunk) for chunk in _chunks(rejected))
 
 
 def release(catalog: "Catalog", entity: Entity, digests: Sequence[str]) -> None:
@@ -78,6 +78,19 @@ def listed(
         row_filter = And(row_filter, In(term="day", literals=days))
     for batch in table.scan(row_filter=row_filter, selected_fields=tuple(fields)).to_arrow_batch_reader():
         yield from batch.to_pylist()
+
+
+def _chunks(rejected: Iterable[Rejected]) -> Iterator[list[Rejected]]:
+    chunk: list[Rejected] = []
+    characters = 0
+    for row in rejected:
+        chunk.append(row)
+        characters += len(row.record)
+        if len(chunk) >= _CHUNK or characters >= _CHARACTERS_A_CHUNK:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def _add_chunk(catalog: "Catalog", chunk: list[Rejected]) -> int:

@@ -7,14 +7,14 @@ ignored and named once by the caller. The DQDL row rules validate what this modu
 instants serves extract, so no record is readable for one stage and not for the other.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from deftunes.core.interval import read_instant
-from deftunes.core.records import content_digest, decode, encode
+from deftunes.core.records import UNREADABLE, content_digest, decode, encode
 
 _CENT = Decimal("0.01")
 _PRICE_LIMIT = Decimal(10) ** 10  # decimal(12,2)
@@ -23,6 +23,10 @@ _DEGREE = Decimal("0.00000001")
 _LOCATION_PARTS = 5
 _MISSING = object()
 _UNREADABLE = object()
+
+# What is named of a record's unknown fields: their number and length are the source's choice.
+_UNKNOWN_SHOWN = 20
+_NAME_SHOWN = 80
 
 SESSION_FIELDS = frozenset({"user_id", "session_id", "session_items", "user_agent", "session_start_time"})
 ITEM_FIELDS = frozenset(
@@ -83,11 +87,15 @@ def conform_session(raw: str) -> ParsedSession:
     return ParsedSession(digest, row, rows, frozenset(unknown))
 
 
-def item_record(raw: str, item_number: int) -> str:
-    """What quarantine keeps of a rejected item: the item, its place, and its session's keys, as JSON."""
-    session = decode(raw)
-    keys = {name: session.get(name) for name in ("session_id", "user_id", "session_start_time")}
-    return encode({**keys, "item_number": item_number, "item": session["session_items"][item_number - 1]}).decode()
+def item_records(raw: str, item_numbers: Iterable[int]) -> list[str]:
+    """What quarantine keeps of items of one session: the item, its place, and the session's keys, each as JSON."""
+    try:
+        session = decode(raw)
+        keys = {name: session.get(name) for name in ("session_id", "user_id", "session_start_time")}
+        items = session["session_items"]
+        return [encode({**keys, "item_number": n, "item": items[n - 1]}).decode() for n in item_numbers]
+    except UNREADABLE:  # an item nested as deep as could just be read
+        return [encode({"item_number": n, "session": raw}).decode() for n in item_numbers]
 
 
 def _conform_item(number: int, item: Any) -> ParsedRow:
@@ -139,7 +147,7 @@ def session_rows(line: str) -> Iterator[dict[str, Any]]:
         "digest": parsed.digest,
         "record": line,
         "item_count": len(parsed.items),
-        "unknown": sorted(parsed.unknown_fields),
+        "unknown": _shown(parsed.unknown_fields),
         "problems": parsed.row.problems,
         **parsed.row.values,
     }
@@ -153,10 +161,14 @@ def user_rows(line: str) -> Iterator[dict[str, Any]]:
     yield {
         "digest": parsed.digest,
         "record": line,
-        "unknown": sorted(parsed.unknown_fields),
+        "unknown": _shown(parsed.unknown_fields),
         "problems": parsed.row.problems,
         **parsed.row.values,
     }
+
+
+def _shown(unknown: frozenset[str]) -> list[str]:
+    return [name[:_NAME_SHOWN] for name in sorted(unknown)[:_UNKNOWN_SHOWN]]
 
 
 class _WrongTypeError(Exception):
@@ -184,7 +196,7 @@ class _Fields:
 def _read(raw: str) -> tuple[Any, bytes]:
     try:
         value = decode(raw)
-    except (ValueError, RecursionError):  # half a surrogate pair, an exponent out of range, or nested without end
+    except UNREADABLE:
         value = _UNREADABLE
     return value, content_digest(raw.encode())
 

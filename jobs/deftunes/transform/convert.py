@@ -12,7 +12,9 @@ import pyarrow as pa
 Row = Mapping[str, Any]
 Conform = Callable[[str], Iterable[Row]]
 
+# Whichever comes first: a text may be of any length, and a column of an Arrow batch ends at 2 GiB.
 _ROWS_A_BATCH = 5_000
+_CHARACTERS_A_BATCH = 32 << 20
 
 
 def _arrow_types() -> dict[str, pa.DataType]:
@@ -42,17 +44,19 @@ class Converter:
     prefix: str
 
     def batches(self, landed: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """For mapInArrow: a few thousand rows at a time are in memory."""
+        """For mapInArrow: a few thousand rows at a time are in memory, fewer where they are long."""
         types = _arrow_types()
         schema = pa.schema([(name, types[type_]) for name, type_ in self.types.items()])
         rows: list[Row] = []
+        characters = 0
         for batch in landed:
             for line, path in zip(batch.column("value").to_pylist(), batch.column("path").to_pylist(), strict=True):
                 source = self.origin[path.removeprefix(self.prefix).rpartition("/")[0]]
                 rows.extend({**source, **row} for row in self.conform(line))
-                if len(rows) >= _ROWS_A_BATCH:
+                characters += len(line)
+                if len(rows) >= _ROWS_A_BATCH or characters >= _CHARACTERS_A_BATCH:
                     yield _record_batch(rows, schema)
-                    rows = []
+                    rows, characters = [], 0
         if rows:
             yield _record_batch(rows, schema)
 

@@ -20,7 +20,7 @@ from deftunes.state.landings import Landings
 from deftunes.state.markers import linked_days
 from deftunes.state.schema import TABLES
 from deftunes.transform.branch import batch_writer, main_before
-from deftunes.transform.conform import item_record, session_rows
+from deftunes.transform.conform import item_records, session_rows
 from deftunes.transform.frames import (
     Validation,
     accepted_records,
@@ -224,9 +224,17 @@ def _validation(sessions: "DataFrame", items: "DataFrame") -> Validation:
 
 
 def _with_record(items: "DataFrame", sessions: "DataFrame") -> "DataFrame":
-    """Items with the record that quarantine keeps of each."""
-    sent = items.join(sessions.select("unit", "digest", "record"), ["unit", "digest"])
-    return sent.withColumn("record", F.udf(item_record)("record", "item_number"))
+    """Items with the record that quarantine keeps of each.
+
+    A session's own record is read once, however many of its items are asked for: their number is the source's choice.
+    """
+    by_session = items.groupBy("unit", "digest", "landing", "session_id").agg(
+        F.collect_list(F.struct("item_number", "reasons")).alias("kept")
+    )
+    sent = by_session.join(sessions.select("unit", "digest", "record"), ["unit", "digest"])
+    records = F.udf(item_records, "array<string>")("record", "kept.item_number")
+    each = F.explode(F.arrays_zip(F.col("kept.reasons").alias("reasons"), records.alias("record"))).alias("item")
+    return sent.select("landing", "session_id", each).select("landing", "session_id", "item.reasons", "item.record")
 
 
 def _is_accepted() -> "Column":

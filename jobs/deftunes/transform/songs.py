@@ -15,14 +15,16 @@ from pyspark.sql import functions as F
 from deftunes.adapters.deequ import failed_rules
 from deftunes.core import layout
 from deftunes.core.entities import Entity
+from deftunes.core.entities.songs import UNREADABLE
 from deftunes.state.landings import Landings
 from deftunes.state.schema import TABLES
 from deftunes.transform.branch import batch_writer, main_before
 from deftunes.transform.frames import Validation, accepted_records, cached, reason_if, reasons, rejected_records
+from deftunes.transform.numbers import LOSSLESS, PROBLEMS, Exactly
 from deftunes.transform.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pyspark.sql import Column, DataFrame, SparkSession
 
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from deftunes.state.manifest import Manifest
 
 _TYPES = Entity.SONGS.declaration.sent_types
-_KEYS = "keys-"
+# How the names of a landing's parts begin.
+_PART, _KEYS, _WRITTEN = "part-", "keys-", "written-"
 
 
 def prepare(spark: "SparkSession", lake: "Lake", batch: "Batch", rules: "Ruleset") -> Work:
@@ -43,10 +46,13 @@ def prepare(spark: "SparkSession", lake: "Lake", batch: "Batch", rules: "Ruleset
     validation = validate(spark, lake, chain, rules)
     main = main_before(spark, batch)
 
+    changed = changes(validation.rows, main, live_keys(spark, lake, chain), newest.extracted_at, batch.id)
+    if batch.base is not None:
+        changed = cached(changed)
+
     def write(target: str) -> None:
-        rows = changes(validation.rows, main, live_keys(spark, lake, chain), newest.extracted_at, batch.id)
+        rows = changed
         if batch.base is not None:
-            rows = cached(rows)
             if not rows.isEmpty():
                 rows.createOrReplaceTempView("changes")
                 spark.sql(
@@ -56,7 +62,37 @@ def prepare(spark: "SparkSession", lake: "Lake", batch: "Batch", rules: "Ruleset
             rows = rows.limit(0)  # MERGE cannot carry the batch's id, so an empty append after it does
         batch_writer(rows, target, batch).append()
 
-    return Work(validation=validation, receipts=tuple(chain), write=write)
+    return Work(
+        validation=validation,
+        receipts=tuple(chain),
+        write=write,
+        notes=_missed(spark, lake, newest, changed) if _is_check(batch, newest) else (),
+    )
+
+
+def _is_check(batch: "Batch", newest: "Receipt") -> bool:
+    """Whether `newest` says what was written since the landing that `main` holds, validated as now.
+
+    Of conflicting rows `main` holds none, or one from before the conflict: it may differ without being wrong.
+    """
+    published = batch.published
+    if published is None or published.conflicting or published.rules != batch.rules:
+        return False
+    return newest.source.get("check") == published.landings[layout.SNAPSHOT]
+
+
+def _missed(spark: "SparkSession", lake: "Lake", newest: "Receipt", changed: "DataFrame") -> tuple[str, ...]:
+    """A sentence where songs differ from `main` that nothing wrote since: an increment before has missed them."""
+    written = _keys(spark, lake, newest, _WRITTEN)
+    missed = changed.where(~F.col("is_deleted")).join(written, "track_id", "left_anti")
+    count = missed.count()
+    if not count:
+        return ()
+    first = ", ".join(row["track_id"] for row in missed.orderBy("track_id").limit(3).collect())
+    return (
+        f"WRONG IN MAIN UNTIL NOW: {count} songs differ from the source although nothing wrote them since the landing "
+        f"before (first: {first}). This batch mends them; docs/runbook.md says what to look for",
+    )
 
 
 def chain_since(landings: "Landings", newest: "Receipt", published: "Manifest | None", rules: str) -> "list[Receipt]":
@@ -71,25 +107,20 @@ def chain_since(landings: "Landings", newest: "Receipt", published: "Manifest | 
 def validate(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules: "Ruleset") -> Validation:
     """Accept or reject every song of the chain of landings."""
     landed = [
-        _read(spark, lake, receipt, keys=False)
-        .withColumn("row_rank", F.lit(rank))
-        .withColumn("landing", F.lit(receipt.key))
+        _rows(spark, lake, receipt).withColumn("row_rank", F.lit(rank)).withColumn("landing", F.lit(receipt.key))
         for rank, receipt in enumerate(chain)
     ]
     songs = landed[0]
     for more in landed[1:]:
         songs = songs.unionByName(more)
     one_per_key = _one_per_key(songs)
-    # What the source declares as text may be no number: its text stays beside, to say so and to show it.
-    texts = [name for name, type_ in one_per_key.dtypes if type_ == "string" and _TYPES.get(name, type_) != type_]
-    typed = one_per_key.withColumns({f"{name}_as_landed": F.col(name) for name in texts}).withColumns(
-        {name: F.col(name).cast(type_) for name, type_ in _TYPES.items()}
-    )
+    typed, doubtful = _typed(one_per_key)
     validated = failed_rules(typed, rules.row_rules(_TYPES), "failed")
     conflict = reason_if(F.col("conflicting") > 1, "several different records under one track_id")
-    problems = reasons(*(_type_problem(name) for name in texts), F.col("failed"), conflict)
+    unreadable = F.when(F.col(UNREADABLE).isNotNull(), F.array(UNREADABLE))
+    problems = reasons(F.col(PROBLEMS), unreadable, F.col("failed"), conflict)
     # Cached before anything is derived from it: Spark would write the rules' expressions out again in each place.
-    songs = cached(validated.withColumn("reasons", problems)).withColumn("record", _record(texts))
+    songs = cached(validated.withColumn("reasons", problems)).withColumn("record", _record(doubtful))
     accepted = F.size("reasons") == 0
     counts = songs.agg(
         F.count("*").alias("received"),
@@ -104,6 +135,20 @@ def validate(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", ru
         rejected_count=counts["rejected"],
         conflicting=counts["conflicting"],
     )
+
+
+def _typed(songs: "DataFrame") -> "tuple[DataFrame, Collection[str]]":
+    """The songs in silver's types, and the columns whose values may not fit: how these landed stays beside them."""
+    doubtful = {
+        name: _TYPES[name] for name, landed in songs.dtypes if name in _TYPES and (landed, _TYPES[name]) not in LOSSLESS
+    }
+    songs = songs.withColumns({f"{name}_as_landed": F.col(name) for name in doubtful})
+    if doubtful:
+        kept = ", ".join(f"{name} {doubtful.get(name, landed)}" for name, landed in songs.dtypes)
+        songs = songs.mapInArrow(Exactly(doubtful).batches, f"{kept}, {PROBLEMS} array<string>")
+    else:
+        songs = songs.withColumn(PROBLEMS, F.array().cast("array<string>"))
+    return songs.withColumns({name: F.col(name).cast(type_) for name, type_ in _TYPES.items()}), doubtful
 
 
 def _one_per_key(songs: "DataFrame") -> "DataFrame":
@@ -134,9 +179,9 @@ def live_keys(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]") -
     keys: DataFrame | None = None
     for receipt in chain:
         if receipt.source["kind"] == "full":
-            keys = _read(spark, lake, receipt, keys=False).select("track_id")
-        elif any(_is_keys(part.key) for part in receipt.parts):
-            keys = _read(spark, lake, receipt, keys=True)
+            keys = _keys(spark, lake, receipt, _PART)
+        elif _paths(lake, receipt, _KEYS):
+            keys = _keys(spark, lake, receipt, _KEYS)
     return keys
 
 
@@ -167,24 +212,22 @@ def changes(
     return rows.withColumns(provenance).select(*TABLES[Entity.SONGS].column_names)
 
 
-def _read(spark: "SparkSession", lake: "Lake", receipt: "Receipt", *, keys: bool) -> "DataFrame":
-    paths = [lake.uri(part.key, "s3a") for part in receipt.parts if _is_keys(part.key) == keys]
-    if not paths:
-        return spark.createDataFrame([], ", ".join(f"{name} string" for name in _TYPES))
-    return spark.read.parquet(*paths).select(*(["track_id"] if keys else _TYPES))
+def _rows(spark: "SparkSession", lake: "Lake", receipt: "Receipt") -> "DataFrame":
+    rows = spark.read.parquet(*_paths(lake, receipt, _PART))
+    unreadable = F.col(UNREADABLE) if UNREADABLE in rows.columns else F.lit(None).cast("string")
+    return rows.select(*_TYPES, unreadable.alias(UNREADABLE))
 
 
-def _is_keys(key: str) -> bool:
-    return key.rpartition("/")[2].startswith(_KEYS)
+def _keys(spark: "SparkSession", lake: "Lake", receipt: "Receipt", kind: str) -> "DataFrame":
+    return spark.read.parquet(*_paths(lake, receipt, kind)).select("track_id")
 
 
-def _type_problem(name: str) -> "Column":
-    """A text that is there but is no value of the column's type."""
-    lost = F.col(f"{name}_as_landed").isNotNull() & F.col(name).isNull()
-    return reason_if(lost, f"{name}: expected {_TYPES[name]}, got text")
+def _paths(lake: "Lake", receipt: "Receipt", kind: str) -> list[str]:
+    """Where the parts of this kind are."""
+    return [lake.uri(part.key, "s3a") for part in receipt.parts if part.key.rpartition("/")[2].startswith(kind)]
 
 
-def _record(texts: "Sequence[str]") -> "Column":
+def _record(doubtful: "Collection[str]") -> "Column":
     """The song as landed, as JSON."""
-    fields = (F.col(f"{name}_as_landed" if name in texts else name).alias(name) for name in _TYPES)
+    fields = (F.col(f"{name}_as_landed" if name in doubtful else name).alias(name) for name in _TYPES)
     return F.to_json(F.struct(*fields), {"ignoreNullFields": "false"})

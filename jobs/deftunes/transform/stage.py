@@ -8,14 +8,14 @@ Nothing here moves `main`.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import functions as F
 
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.adapters.spark import spark_failures
+from deftunes.adapters.spark_failures import spark_failures
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.failpoints import Failpoint, crash_point
@@ -59,6 +59,7 @@ class Transformed:
     rejected: int
     quarantined: int  # of the rejected, new in quarantine
     unknown_fields: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def run(resources: Resources, job: Job) -> Transformed:
@@ -91,10 +92,11 @@ def transform(
         head = write_branch(spark, catalog, batch, work.write)
     finally:
         spark.catalog.clearCache()
-    return _outcome(manifest, head, quarantined=quarantined, unknown_fields=work.validation.unknown_fields)
+    outcome = _outcome(manifest, head, quarantined=quarantined)
+    return replace(outcome, unknown_fields=work.validation.unknown_fields, notes=work.notes)
 
 
-def _outcome(manifest: Manifest, head: int, *, quarantined: int, unknown_fields: tuple[str, ...] = ()) -> Transformed:
+def _outcome(manifest: Manifest, head: int, *, quarantined: int) -> Transformed:
     return Transformed(
         entity=manifest.entity,
         batch_id=manifest.batch_id,
@@ -102,7 +104,6 @@ def _outcome(manifest: Manifest, head: int, *, quarantined: int, unknown_fields:
         received=manifest.received,
         rejected=manifest.rejected,
         quarantined=quarantined,
-        unknown_fields=unknown_fields,
     )
 
 
@@ -122,6 +123,7 @@ def _manifest(catalog: "Catalog", batch: Batch, work: "Work") -> Manifest:
         received=validation.received,
         rejected=validation.rejected_count,
         released=_released(catalog, batch.entity, work),
+        mended=work.mended,
     )
 
 

@@ -3,10 +3,11 @@
     lines -> conform -> collapse identical -> conflicts -> rules -> compare with main
 
 `effective_from` is the landing's `extracted_at`, so a backfill puts no old state on top, and a landing validated again
-replaces exactly the versions of its own instant.
+replaces exactly the versions of its own instant. Versions of other landings go in two cases, in which nothing that the
+source sends later would mend them: their landing was withdrawn, or the rules have changed and reject them.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -15,6 +16,7 @@ from pyspark.sql import functions as F
 from deftunes.adapters.deequ import failed_rules
 from deftunes.core import layout
 from deftunes.core.entities import Entity
+from deftunes.state.landings import Landings
 from deftunes.state.schema import TABLES
 from deftunes.transform.branch import batch_writer, delete_rows, main_before
 from deftunes.transform.conform import user_rows
@@ -30,6 +32,8 @@ from deftunes.transform.frames import (
 from deftunes.transform.work import Work
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from deftunes.adapters.lake import Lake
@@ -53,16 +57,52 @@ def prepare(spark: "SparkSession", lake: "Lake", batch: "Batch", rules: "Ruleset
     receipt = batch.landings[layout.SNAPSHOT]
     validation = validate(spark, lake, receipt, rules)
     main = main_before(spark, batch)
+    mistaken = mistaken_versions(main, _withdrawn_instants(lake, receipt), rules if _has_new_rules(batch) else None)
+    mended = () if mistaken is None else _instants_of(mistaken, but=receipt.extracted_at)
 
     def write(target: str) -> None:
-        versions = new_versions(validation.rows, main, receipt.extracted_at, batch.id)
         # Validated again under other rules, a landing replaces its own versions and no others. By row, and so before
         # the commit that can carry the batch's id: an overwrite drops whole files, and a compaction mixes instants.
-        if not main.where(F.col("effective_from") == F.lit(receipt.extracted_at)).isEmpty():
-            delete_rows(spark, target, "effective_from = :instant", {"instant": receipt.extracted_at})
+        replaced = {f"instant_{place}": instant for place, instant in enumerate((receipt.extracted_at, *mended))}
+        if mended or not main.where(F.col("effective_from") == F.lit(receipt.extracted_at)).isEmpty():
+            delete_rows(spark, target, f"effective_from IN ({', '.join(f':{name}' for name in replaced)})", replaced)
+        before = main.join(mistaken, [*_DECLARED.key], "left_anti") if mistaken is not None else main
+        versions = new_versions(validation.rows, before, receipt.extracted_at, batch.id)
+        if mended:
+            # Those of the same instants that are right go back as they were.
+            right = before.where(F.col("effective_from").isin(*mended))
+            versions = versions.unionByName(right.select(*versions.columns))
         batch_writer(versions, target, batch).append()
 
-    return Work(validation=validation, receipts=(receipt,), write=write)
+    return Work(validation=validation, receipts=(receipt,), write=write, mended=mended)
+
+
+def mistaken_versions(
+    main: "DataFrame", withdrawn: "Sequence[datetime]", new_rules: "Ruleset | None"
+) -> "DataFrame | None":
+    """The keys of versions in `main` that are of withdrawn landings or that new rules reject; None: there are none."""
+    if not withdrawn and new_rules is None:
+        return None
+    versions = main.where(F.col("effective_from").isin(*withdrawn)) if withdrawn else main.limit(0)
+    keys = versions.select(*_DECLARED.key)
+    if new_rules is not None:
+        validated = failed_rules(main, new_rules.row_rules(_DECLARED.sent_types), "failed")
+        keys = keys.union(validated.where(F.size("failed") > 0).select(*_DECLARED.key)).distinct()
+    return cached(keys)
+
+
+def _instants_of(versions: "DataFrame", *, but: datetime) -> tuple[datetime, ...]:
+    found = {row["effective_from"].astimezone(UTC) for row in versions.select("effective_from").distinct().collect()}
+    return tuple(sorted(found - {but}))
+
+
+def _withdrawn_instants(lake: "Lake", receipt: "Receipt") -> list[datetime]:
+    folders = Landings(lake, Entity.USERS).withdrawn(layout.SNAPSHOT)
+    return sorted({layout.instant_of_landing(folder) for folder in folders} - {receipt.extracted_at})
+
+
+def _has_new_rules(batch: "Batch") -> bool:
+    return batch.published is not None and batch.published.rules != batch.rules
 
 
 def validate(spark: "SparkSession", lake: "Lake", receipt: "Receipt", rules: "Ruleset") -> Validation:

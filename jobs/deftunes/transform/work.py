@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 from deftunes.state.landings import Receipt
 from deftunes.transform.frames import Validation
@@ -12,7 +12,8 @@ from deftunes.transform.frames import Validation
 class Work:
     """One entity's share of a batch. `write` gets the branch's name in Spark SQL.
 
-    `days` and `links` are those of `deftunes.state.manifest.Manifest`.
+    `days`, `links` and `mended` are those of `deftunes.state.manifest.Manifest`; `notes` are for a person, one sentence
+    each.
     """
 
     validation: Validation
@@ -20,3 +21,5 @@ class Work:
     write: Callable[[str], None]
     days: tuple[date, ...] = ()
     links: dict[str, list[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    mended: tuple[datetime, ...] = ()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deftunes.adapters.spark import spark_failures
+from deftunes.adapters.spark_failures import spark_failures
 from deftunes.core.errors import DeftunesError, RetriableError
 
 if TYPE_CHECKING:

@@ -84,7 +84,7 @@ def test_a_second_command_finds_what_the_first_one_started(home: Path) -> None:
 
 
 def test_addresses_that_are_set_start_nothing(home: Path) -> None:
-    given = Settings(home=home, lake="s3://x", songs_dsn="a", warehouse_dsn="b", api_url="http://c")
+    given = Settings(home=home, lake="s3://lake", songs_dsn="host=a", warehouse_dsn="host=b", api_url="http://c")
     assert embedded.resolve(given, Service) is given
     assert not home.exists()
 

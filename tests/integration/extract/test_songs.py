@@ -1,127 +1,29 @@
 import csv
 import gzip
 import multiprocessing
-from collections.abc import Callable, Iterator
-from datetime import date
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg2
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from psycopg2.extensions import connection as Connection  # noqa: N812 - a class, named in lower case by the driver
 
 from deftunes.adapters.lake import Lake
 from deftunes.adapters.songs_source import SongsSource
-from deftunes.core import failpoints, layout
+from deftunes.core import failpoints
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
 from deftunes.core.failpoints import Failpoint
-from deftunes.core.interval import Interval
-from deftunes.extract.landed import Landed
 from deftunes.extract.songs import CHANGES, FULL, land_songs
 from deftunes.state.landings import Landings, Receipt
 from song_catalog.changes import mutate, spoil
-from song_catalog.generator import generate
-from song_catalog.loader import load_csv, load_songs
-from song_catalog.songs import COLUMNS, CREATE_TABLE
+from song_catalog.loader import load_csv
+from song_catalog.songs import COLUMNS
+from support.landed_songs import INTERVAL, LandedSongs, key
 from support.stack import Stack
 
-INTERVAL = Interval(date(2026, 1, 1), date(2026, 1, 2))
-Row = dict[str, Any]
-
-
-def key(number: int) -> str:
-    return f"TR{number:016}"
-
-
-class Catalogue:
-    """`deftunes.songs` in PostgreSQL, its landings, and what `main` is supposed to hold of it."""
-
-    def __init__(self, connection: Connection, dsn: str, lake: Lake) -> None:
-        self.connection = connection
-        self.dsn = dsn
-        self.lake = lake
-        self.landings = Landings(lake, Entity.SONGS)
-        self.published: Receipt | None = None
-
-    def sql(self, *statements: str) -> None:
-        """Each statement in a transaction of its own."""
-        with self.connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-    def load(self, rows: int) -> None:
-        """A generated catalogue."""
-        self.connection.autocommit = False
-        load_songs(self.connection, generate(1, rows), replace=True)
-        self.connection.commit()
-        self.connection.autocommit = True
-
-    def land(self, **options: Any) -> Landed:
-        """Extract, as a run would."""
-        defaults: dict[str, Any] = {"published": self.published, "conflicting": 0, "full_after": 30, "max_shrink": 0.2}
-        return land_songs(SongsSource(self.dsn), self.landings, INTERVAL, **{**defaults, **options})
-
-    def publish(self) -> Receipt:
-        """Let `main` hold the landing in use."""
-        self.published = self.in_use
-        return self.published
-
-    @property
-    def in_use(self) -> Receipt:
-        """The landing in use."""
-        receipt = self.landings.in_use(layout.SNAPSHOT)
-        assert receipt
-        return receipt
-
-    def table(self, number: int = 0) -> pa.Table:
-        """A part of the landing in use."""
-        return pq.read_table(pa.BufferReader(self.lake.get(self.in_use.parts[number].key)))
-
-    def rows(self) -> list[Row]:
-        """The rows of the landing in use."""
-        rows: list[Row] = self.table().to_pylist()
-        return rows
-
-    def landed_keys(self) -> list[str]:
-        """The track ids among them."""
-        return [row["track_id"] for row in self.rows()]
-
-    def kind(self) -> str:
-        """What the landing in use is."""
-        kind: str = self.in_use.source["kind"]
-        return kind
-
-    def source_rows(self) -> list[tuple[Any, ...]]:
-        """What PostgreSQL holds."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"select {', '.join(COLUMNS)} from deftunes.songs")
-            return cursor.fetchall()
-
-    def objects(self) -> list[str]:
-        """Everything in the lake."""
-        return list(self.lake.keys(""))
-
 
 @pytest.fixture
-def catalogue(stack: Stack, lake: Lake) -> Iterator[Catalogue]:
-    assert stack.settings.songs_dsn
-    dsn = stack.settings.songs_dsn.get_secret_value()
-    connection = psycopg2.connect(dsn)
-    connection.autocommit = True
-    found = Catalogue(connection, dsn, lake)
-    found.sql("drop schema if exists deftunes cascade", "create schema deftunes", CREATE_TABLE)
-    yield found
-    connection.rollback()
-    connection.autocommit = True
-    found.sql("drop schema if exists deftunes cascade")
-    connection.close()
-
-
-@pytest.fixture
-def published(catalogue: Catalogue) -> Catalogue:
+def published(catalogue: LandedSongs) -> LandedSongs:
     """Five hundred songs, landed and published."""
     catalogue.load(500)
     catalogue.land()
@@ -129,7 +31,7 @@ def published(catalogue: Catalogue) -> Catalogue:
     return catalogue
 
 
-def test_the_first_landing_holds_every_row_in_its_exact_type(catalogue: Catalogue) -> None:
+def test_the_first_landing_holds_every_row_in_its_exact_type(catalogue: LandedSongs) -> None:
     catalogue.load(2000)
 
     landed = catalogue.land()
@@ -143,7 +45,7 @@ def test_the_first_landing_holds_every_row_in_its_exact_type(catalogue: Catalogu
     assert [part.key.rpartition("/")[2] for part in catalogue.in_use.parts] == ["part-00000.parquet"]
 
 
-def test_text_is_landed_byte_for_byte_and_null_is_not_empty(catalogue: Catalogue) -> None:
+def test_text_is_landed_byte_for_byte_and_null_is_not_empty(catalogue: LandedSongs) -> None:
     titles = [
         None, "", " ", "a\tb", "a\nb\r\n", '"quoted", \'and\'', "\\N", "\\", "naïve 🎵", "\u202e", "\x13\x19", "NULL",
         "\ufeff",
@@ -163,13 +65,13 @@ def test_text_is_landed_byte_for_byte_and_null_is_not_empty(catalogue: Catalogue
     assert set(catalogue.rows()[0].values()) == {key(0), None}
 
 
-def test_an_empty_table_is_a_landing_without_rows(catalogue: Catalogue) -> None:
+def test_an_empty_table_is_a_landing_without_rows(catalogue: LandedSongs) -> None:
     assert catalogue.land().written == ("snapshot",)
     assert catalogue.table().num_rows == 0
     assert catalogue.table().schema.names == list(COLUMNS)
 
 
-def test_nothing_new_writes_nothing(published: Catalogue) -> None:
+def test_nothing_new_writes_nothing(published: LandedSongs) -> None:
     before = published.objects()
 
     for options in ({}, {"conflicting": 3}, {"full_after": 0}):
@@ -178,7 +80,7 @@ def test_nothing_new_writes_nothing(published: Catalogue) -> None:
     assert published.objects() == before
 
 
-def test_a_second_full_read_of_the_same_rows_writes_nothing(published: Catalogue) -> None:
+def test_a_second_full_read_of_the_same_rows_writes_nothing(published: LandedSongs) -> None:
     before = published.objects()
 
     landed = published.land(force_full=True)
@@ -187,7 +89,7 @@ def test_a_second_full_read_of_the_same_rows_writes_nothing(published: Catalogue
     assert published.objects() == before
 
 
-def test_only_what_changed_is_landed(published: Catalogue) -> None:
+def test_only_what_changed_is_landed(published: LandedSongs) -> None:
     base = published.in_use
     published.connection.autocommit = False
     mutate(published.connection, seed=7, updates=9, inserts=4, deletes=0)
@@ -202,7 +104,7 @@ def test_only_what_changed_is_landed(published: Catalogue) -> None:
     assert published.table(1).num_rows == 504, "new keys change the set of keys"
 
 
-def test_an_update_alone_needs_no_keys(published: Catalogue) -> None:
+def test_an_update_alone_needs_no_keys(published: LandedSongs) -> None:
     published.sql("update deftunes.songs set title = 'x' where ctid in (select ctid from deftunes.songs limit 3)")
 
     published.land()
@@ -210,7 +112,7 @@ def test_an_update_alone_needs_no_keys(published: Catalogue) -> None:
     assert (published.in_use.rows, len(published.in_use.parts)) == (3, 1)
 
 
-def test_a_deletion_is_known_from_the_keys_that_are_left(published: Catalogue) -> None:
+def test_a_deletion_is_known_from_the_keys_that_are_left(published: LandedSongs) -> None:
     keys = published.landed_keys()
     published.sql(f"delete from deftunes.songs where track_id = '{keys[0]}'")
 
@@ -221,7 +123,7 @@ def test_a_deletion_is_known_from_the_keys_that_are_left(published: Catalogue) -
     assert published.table(1).schema.names == ["track_id"]
 
 
-def test_a_key_for_a_key_is_a_change_although_the_count_stays(published: Catalogue) -> None:
+def test_a_key_for_a_key_is_a_change_although_the_count_stays(published: LandedSongs) -> None:
     published.sql(f"update deftunes.songs set track_id = '{key(1)}' where track_id = '{published.landed_keys()[0]}'")
 
     published.land()
@@ -230,7 +132,7 @@ def test_a_key_for_a_key_is_a_change_although_the_count_stays(published: Catalog
     assert key(1) in published.table(1).column("track_id").to_pylist()
 
 
-def test_with_a_changed_row_every_row_under_its_key_is_landed(published: Catalogue) -> None:
+def test_with_a_changed_row_every_row_under_its_key_is_landed(published: LandedSongs) -> None:
     double = published.landed_keys()[5]
     published.sql(f"insert into deftunes.songs (track_id, title) values ('{double}', 'other'), (null, 'no key')")
 
@@ -240,7 +142,7 @@ def test_with_a_changed_row_every_row_under_its_key_is_landed(published: Catalog
     assert published.table(1).num_rows == 502
 
 
-def test_after_conflicts_a_change_lands_all_rows(published: Catalogue) -> None:
+def test_after_conflicts_a_change_lands_all_rows(published: LandedSongs) -> None:
     published.connection.autocommit = False
     spoil(published.connection, ["track_id_duplicate"])
     published.connection.autocommit = True
@@ -253,7 +155,7 @@ def test_after_conflicts_a_change_lands_all_rows(published: Catalogue) -> None:
     assert (published.kind(), published.in_use.rows) == (FULL, 501)
 
 
-def test_changes_count_from_the_published_landing_until_another_is_published(published: Catalogue) -> None:
+def test_changes_count_from_the_published_landing_until_another_is_published(published: LandedSongs) -> None:
     first, second = published.landed_keys()[:2]
     published.sql(f"update deftunes.songs set title = 'one' where track_id = '{first}'")
     published.land()
@@ -269,7 +171,7 @@ def test_changes_count_from_the_published_landing_until_another_is_published(pub
     assert published.in_use.source["chain"] == 2
 
 
-def test_an_unpublished_change_that_was_taken_back_is_superseded(published: Catalogue) -> None:
+def test_an_unpublished_change_that_was_taken_back_is_superseded(published: LandedSongs) -> None:
     published.sql(f"insert into deftunes.songs (track_id) values ('{key(1)}')")
     published.land()
     published.sql(f"delete from deftunes.songs where track_id = '{key(1)}'")
@@ -281,7 +183,7 @@ def test_an_unpublished_change_that_was_taken_back_is_superseded(published: Cata
     assert published.land().written == ()
 
 
-def test_a_transaction_that_commits_late_is_not_missed(published: Catalogue, stack: Stack) -> None:
+def test_a_transaction_that_commits_late_is_not_missed(published: LandedSongs, stack: Stack) -> None:
     first, second = published.landed_keys()[:2]
     slow = psycopg2.connect(published.dsn)
     slow.cursor().execute(f"update deftunes.songs set title = 'slow' where track_id = '{first}'")
@@ -297,7 +199,7 @@ def test_a_transaction_that_commits_late_is_not_missed(published: Catalogue, sta
     assert first in published.landed_keys()
 
 
-def test_freezing_and_rewriting_the_table_are_no_changes(published: Catalogue) -> None:
+def test_freezing_and_rewriting_the_table_are_no_changes(published: LandedSongs) -> None:
     for statement in ("vacuum freeze deftunes.songs", "vacuum full deftunes.songs", "analyze deftunes.songs"):
         published.sql(statement)
         assert published.land().written == ()
@@ -308,17 +210,17 @@ def test_freezing_and_rewriting_the_table_are_no_changes(published: Catalogue) -
     assert published.in_use.rows == 1
 
 
-def recreate(catalogue: Catalogue) -> None:
+def recreate(catalogue: LandedSongs) -> None:
     catalogue.sql("create table deftunes.again as table deftunes.songs", "drop table deftunes.songs")
     catalogue.sql("alter table deftunes.again rename to songs")
 
 
-def most_rows_change(catalogue: Catalogue) -> None:
+def most_rows_change(catalogue: LandedSongs) -> None:
     catalogue.sql("update deftunes.songs set year = 1 where ctid in (select ctid from deftunes.songs limit 300)")
 
 
-def forge(**source: object) -> Callable[[Catalogue], None]:
-    def change(catalogue: Catalogue) -> None:
+def forge(**source: object) -> Callable[[LandedSongs], None]:
+    def change(catalogue: LandedSongs) -> None:
         assert catalogue.published
         catalogue.published.source.update(source)
 
@@ -331,8 +233,9 @@ def forge(**source: object) -> Callable[[Catalogue], None]:
     [
         recreate,
         most_rows_change,
-        forge(server="another/1/5"),
-        forge(table="1"),
+        forge(identity=None),
+        forge(identity={}),
+        forge(position=str(2**63)),
         forge(cursor=str(2**40)),
         forge(cursor=None),
         forge(chain=30),
@@ -340,7 +243,7 @@ def forge(**source: object) -> Callable[[Catalogue], None]:
     ids=lambda change: change.__name__,
 )
 def test_all_rows_are_read_where_the_cursor_is_invalid_or_saves_little(
-    published: Catalogue, change: Callable[[Catalogue], None]
+    published: LandedSongs, change: Callable[[LandedSongs], None]
 ) -> None:
     change(published)
     published.sql(f"update deftunes.songs set title = 'x' where track_id = '{published.landed_keys()[0]}'")
@@ -350,7 +253,7 @@ def test_all_rows_are_read_where_the_cursor_is_invalid_or_saves_little(
     assert (published.kind(), published.in_use.rows, published.in_use.source["chain"]) == (FULL, 500, 0)
 
 
-def test_a_view_is_read_whole_each_time(catalogue: Catalogue) -> None:
+def test_a_view_is_read_whole_each_time(catalogue: LandedSongs) -> None:
     catalogue.load(100)
     catalogue.sql("alter table deftunes.songs rename to stored", "create view deftunes.songs as table deftunes.stored")
     catalogue.land()
@@ -365,7 +268,7 @@ def test_a_view_is_read_whole_each_time(catalogue: Catalogue) -> None:
 
 @pytest.mark.parametrize("loss", ["truncate deftunes.songs", "delete from deftunes.songs where ctid >= '(1,1)'"])
 @pytest.mark.parametrize("force_full", [True, False])
-def test_a_shrunk_table_is_refused_until_it_is_accepted(published: Catalogue, loss: str, force_full: bool) -> None:
+def test_a_shrunk_table_is_refused_until_it_is_accepted(published: LandedSongs, loss: str, force_full: bool) -> None:
     published.sql(loss)
     before = published.objects()
 
@@ -388,7 +291,7 @@ def test_a_shrunk_table_is_refused_until_it_is_accepted(published: Catalogue, lo
         ("alter table deftunes.songs alter year type boolean using true", "year bool"),
     ],
 )
-def test_a_broken_table_changes_nothing(published: Catalogue, statement: str, message: str) -> None:
+def test_a_broken_table_changes_nothing(published: LandedSongs, statement: str, message: str) -> None:
     published.sql(statement)
     before = published.objects()
 
@@ -399,7 +302,7 @@ def test_a_broken_table_changes_nothing(published: Catalogue, statement: str, me
     assert published.objects() == before
 
 
-def test_a_number_of_another_type_is_read_exactly(catalogue: Catalogue) -> None:
+def test_a_number_of_another_type_is_read_exactly(catalogue: LandedSongs) -> None:
     catalogue.sql(
         "create domain deftunes.seconds as numeric(12,5)",
         "alter table deftunes.songs alter duration type deftunes.seconds, alter artist_familiarity type numeric, "
@@ -418,7 +321,7 @@ def test_a_number_of_another_type_is_read_exactly(catalogue: Catalogue) -> None:
     assert [row["artist_hotttnesss"], row["year"], row["track_7digitalid"]] == [0.5, "1999", 9007199254740993]
 
 
-def test_columns_that_nobody_asked_for_are_reported_and_left(published: Catalogue) -> None:
+def test_columns_that_nobody_asked_for_are_reported_and_left(published: LandedSongs) -> None:
     published.sql("alter table deftunes.songs add mood text, add tempo int", "update deftunes.songs set mood = 'blue'")
 
     landed = published.land()
@@ -427,11 +330,11 @@ def test_columns_that_nobody_asked_for_are_reported_and_left(published: Catalogu
     assert published.table().schema.names == list(COLUMNS)
 
 
-def test_a_user_without_rights_is_an_error_with_its_sqlstate(published: Catalogue) -> None:
+def test_a_user_without_rights_is_an_error_with_its_sqlstate(published: LandedSongs) -> None:
     published.sql("drop role if exists reader", "create role reader login", "grant usage on schema deftunes to reader")
     dsn = psycopg2.extensions.make_dsn(published.dsn, user="reader")
     with pytest.raises(DeftunesError, match=r"permission denied.*SQLSTATE 42501") as caught:
-        Catalogue(published.connection, dsn, published.lake).land()
+        LandedSongs(published.connection, dsn, published.lake).land()
     assert not isinstance(caught.value, RetriableError)
 
     published.sql("grant select on deftunes.songs to reader")
@@ -460,7 +363,7 @@ def test_a_server_that_is_away_or_a_dsn_that_is_none(lake: Lake, dsn: str, kind:
     assert list(lake.keys("")) == []
 
 
-def test_a_connection_that_ends_in_mid_read_changes_nothing(published: Catalogue) -> None:
+def test_a_connection_that_ends_in_mid_read_changes_nothing(published: LandedSongs) -> None:
     # The last row read ends the connection that reads it.
     published.sql(
         "create function deftunes.ended(text) returns text language sql volatile as "
@@ -472,7 +375,7 @@ def test_a_connection_that_ends_in_mid_read_changes_nothing(published: Catalogue
     )
     before = published.objects()
 
-    with pytest.raises(RetriableError, match="was lost"):
+    with pytest.raises(RetriableError, match=r"administrator command \(SQLSTATE 57P01\)"):
         published.land()
 
     assert published.objects() == before
@@ -487,7 +390,7 @@ def land_and_die(dsn: str, lake: Lake, published: Receipt | None, failpoint: Fai
 
 
 @pytest.mark.parametrize("failpoint", [Failpoint.LANDING_BEFORE_RECEIPT, Failpoint.LANDING_AFTER_RECEIPT])
-def test_killed_around_the_receipt_the_next_run_lands_the_same(published: Catalogue, failpoint: Failpoint) -> None:
+def test_killed_around_the_receipt_the_next_run_lands_the_same(published: LandedSongs, failpoint: Failpoint) -> None:
     changed = published.landed_keys()[3]
     good = published.in_use
     published.sql(f"update deftunes.songs set title = 'x' where track_id = '{changed}'")
@@ -507,7 +410,7 @@ def test_killed_around_the_receipt_the_next_run_lands_the_same(published: Catalo
     assert published.in_use.source["base"] == good.key
 
 
-def test_a_catalogue_from_csv_is_landed_as_it_is_written_there(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_a_catalogue_from_csv_is_landed_as_it_is_written_there(catalogue: LandedSongs, tmp_path: Path) -> None:
     first = [key(0), 'Sí, "x"', "SO1", "R\u0019s", "AR1", "", "A; B", "218.93179", "0.58179", "", "0", "1", "-1", "0"]
     second = [key(1), "", "SO2", " r ", "AR2", "", "x", "1.04444", "1.0825", "0.0", "1926", "2", "-1", "0"]
     file = tmp_path / "songs.csv.gz"

@@ -214,7 +214,7 @@ def test_load_waits_for_a_model_and_gives_up(stack: "Stack", tmp_path: Path) -> 
     pipeline.silver.upsert_songs([song_row(1)])
     with pipeline.warehouse.hold(exclusive=True), pytest.raises(RetriableError, match=r"within 0\.2 s"):
         pipeline.load(Entity.SONGS)
-    with pipeline.warehouse.hold(exclusive=False):  # another load is no reason to wait
+    with pipeline.warehouse.hold(exclusive=False) as connection, connection.transaction():  # no reason to wait
         assert pipeline.load(Entity.SONGS)[0].rows == 1
 
 

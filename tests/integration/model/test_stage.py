@@ -210,7 +210,11 @@ def _rows_read(plan: dict[str, Any]) -> int:
 
 def test_a_second_model_waits_and_gives_up(stack: "Stack", work: Path) -> None:
     pipeline = new_warehouse_pipeline(stack, work, lock_timeout=0.2)
-    with pipeline.warehouse.hold(exclusive=False), pytest.raises(RetriableError, match="the warehouse lock"):
+    with (
+        pipeline.warehouse.hold(exclusive=False) as connection,
+        connection.transaction(),
+        pytest.raises(RetriableError, match="the warehouse lock"),
+    ):
         pipeline.model(D1, D2)
 
 

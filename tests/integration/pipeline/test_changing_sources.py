@@ -236,6 +236,71 @@ def test_users_are_replaced_and_a_day_is_run_after_a_compaction(pipeline: Pipeli
     assert_gold_follows(pipeline)
 
 
+def names_of(pipeline: Pipeline, number: int) -> list[str]:
+    """The names of a user's versions, the oldest first."""
+    rows = sorted(pipeline.silver("users"), key=lambda row: row["effective_from"])
+    return [row["user_name"] for row in rows if row["user_id"] == user_id(number)]
+
+
+def test_a_published_version_that_is_bad_is_mended_by_what_comes_later(
+    pipeline: Pipeline, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lenient = pipeline.with_settings(max_rejected=1.0)
+    long = "N" * 5000
+    for name in ("Name 30", long):
+        shop.later(days=1)
+        shop.upsert_user(30, user_name=name)
+        shop.upsert_user(31, user_name=f"with {name[:7]}")
+        lenient.run((30, 31), API)
+    assert names_of(pipeline, 30) == ["Name 30", long]
+    rules, more = Resources.rules, parse_rules('ColumnLength "user_name" <= 255')
+
+    def changed(resources: "Resources", entity: Entity) -> Ruleset:
+        ruleset = rules(resources, entity)
+        return replace(ruleset, rules=(*ruleset.rules, *more)) if entity is Entity.USERS else ruleset
+
+    monkeypatch.setattr(Resources, "rules", changed)
+    shop.later(days=1)
+    shop.upsert_user(31, user_name="and more")
+    lenient.run((30, 31), API)  # the source still says so: rejected, and gone from where it was published
+    assert names_of(pipeline, 30) == ["Name 30"]
+    assert names_of(pipeline, 31) == ["with Name 30", f"with {long[:7]}", "and more"]
+    assert [row["reasons"] for row in pipeline.quarantine() if long in row["record"]] == [[more[0].text]]
+    assert_gold_follows(pipeline)
+    shop.later(days=1)
+    shop.upsert_user(30, user_name="Name 30 again")
+    lenient.run((30, 31), API)
+    assert names_of(pipeline, 30) == ["Name 30", "Name 30 again"]
+    assert_gold_follows(pipeline)
+
+
+def test_what_was_published_with_a_date_in_the_future_is_mended_by_what_comes_later(
+    pipeline: Pipeline, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lenient = pipeline.with_settings(max_rejected=1.0)
+    shop.later(days=1)
+    shop.upsert_user(32)
+    shop.sell(32, at(32), 0.99)
+    lenient.run((32, 33), API)
+    right = shop.now
+    with monkeypatch.context() as patch:  # as a release before this one did
+        patch.setattr("deftunes.adapters.http.MAX_CLOCK_SKEW", timedelta(days=20_000))
+        shop.now = datetime.fromisoformat("2060-12-31T23:59:59+00:00")
+        shop.upsert_user(32, user_name="Of the future")
+        shop.sell(32, at(32), 1.29)
+        lenient.run((32, 33), API)
+    assert names_of(pipeline, 32) == ["Name 32", "Of the future"]
+    shop.now = right + DAY
+    shop.upsert_user(32, user_name="Of the next day")
+    shop.sell(32, at(32), 0.79)
+    lenient.run((32, 33), API)
+    assert names_of(pipeline, 32) == ["Name 32", "Of the next day"]
+    assert [row["price"] for row in pipeline.silver("sessions") if row["session_id"] == session_id(32)] == [
+        Decimal("0.79")
+    ]
+    assert_gold_follows(pipeline)
+
+
 def test_a_changed_rule_restores_no_deleted_song(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     lenient = pipeline.with_settings(max_rejected=1.0)
     lenient.run_until_published((0, 1), PipelineName.SONGS)

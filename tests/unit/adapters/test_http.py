@@ -3,19 +3,26 @@ import gzip
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deftunes.adapters.http import ApiResponse, PurchaseApi
+from deftunes.adapters.http_headers import named_date, retry_after
+from deftunes.adapters.http_pages import PageBounds
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
-from support.api import DATE, Reply, StubApi, json_reply, stub_api
+from support.api import DATE, NOW, Reply, StubApi, json_reply, stub_api
 
 GOOD = json_reply({"user_id": "u", "n": 1})
+DAMAGED_GZIP = gzip.compress(GOOD.body, mtime=0)[:-8] + bytes(8)
 MALFORMED = Reply(b'[{"user_id":"u"},{"user')
 
 
@@ -34,7 +41,7 @@ class Clock:
 @contextmanager
 def client(stub: StubApi, **options: object) -> Iterator[tuple[PurchaseApi, Clock]]:
     clock = Clock()
-    arguments: dict[str, object] = {"budget": 30.0, "timeout": 5.0, **options}
+    arguments: dict[str, object] = {"budget": 30.0, "timeout": 5.0, "now": lambda: NOW, **options}
     with PurchaseApi(stub.url, clock=lambda: clock.now, sleep=clock.sleep, **arguments) as api:  # type: ignore[arg-type]
         yield api, clock
 
@@ -71,13 +78,57 @@ def test_users_are_asked_for_without_dates_below_the_path_of_the_base_url() -> N
 def test_without_a_date_our_clock_counts(date_header: str | None) -> None:
     with stub_api(json_reply(date=date_header)) as stub, client(stub) as (api, _):
         answer, _ = ask(api)
-        assert abs(answer.extracted_at - datetime.now(UTC)) < timedelta(minutes=1)
+        assert answer.extracted_at == answer.received_at == NOW
+
+
+def http_date(instant: datetime) -> str:
+    return format_datetime(instant, usegmt=True)
+
+
+@pytest.mark.parametrize("behind", [timedelta(hours=-23), timedelta(0), timedelta(days=400), timedelta(days=20_000)])
+def test_a_clock_behind_ours_or_hours_ahead_dates_the_answer(behind: timedelta) -> None:
+    with stub_api(json_reply(date=http_date(NOW - behind))) as stub, client(stub) as (api, _):
+        answer, _ = ask(api)
+        assert (answer.extracted_at, answer.received_at) == (NOW - behind, NOW)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=25), timedelta(days=400), timedelta(days=12_000)])
+def test_a_clock_that_is_days_ahead_is_not_followed_and_a_person_can_go_on(ahead: timedelta) -> None:
+    with stub_api() as stub:
+        stub.otherwise = lambda _path, _query: json_reply({"n": 1}, date=http_date(NOW + ahead))
+        with client(stub) as (api, _), pytest.raises(DeftunesError, match=r"2026-03-01.*DEFTUNES_HTTP_DATE") as caught:
+            users(api)
+        assert not isinstance(caught.value, RetriableError)
+        assert len(stub.asked) == 1
+        with client(stub, dated=False) as (api, _):
+            assert ask(api)[0].extracted_at == NOW
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
+    | st.builds(
+        "{}, {} {} {} {}:{}:{} {}".format, st.sampled_from(["Thu", "x"]), st.integers(-1, 99999),
+        st.sampled_from(["Jan", "Feb", "13"]), st.integers(-1, 10**6), *[st.integers(-1, 99)] * 3,
+        st.sampled_from(["GMT", "+0000", "-9999", "+99999999999999", "EST", "", "Z"]),
+    )
+)  # fmt: skip
+def test_no_date_breaks_anything_and_none_puts_an_answer_into_the_future(text: str) -> None:
+    response = requests.Response()
+    response.headers["Date"] = text
+    response.headers["Retry-After"] = text
+    named = named_date(response)
+    assert named is None or named.tzinfo is UTC
+    wait = retry_after(response)
+    assert wait is None or wait >= 0
 
 
 @pytest.mark.parametrize(
     "bad",
     [
-        *(Reply(status=status) for status in (429, 500, 502, 503, 504)),
+        *(Reply(status=status) for status in (408, 421, 425, 429, 500, 502, 503, 504, 507, 520, 529, 599)),
+        *(Reply(b"", status=status) for status in (102, 103)),
+        Reply(b"", status=202, headers={"Retry-After": "0"}),
         Reply(reset=True),
         Reply(GOOD.body, cut=0),
         Reply(GOOD.body, cut=10),
@@ -87,8 +138,8 @@ def test_without_a_date_our_clock_counts(date_header: str | None) -> None:
         Reply(b'{"error": "cut"}', cut=5),
         Reply(b"<html></html>", cut=5),
         MALFORMED,
-        Reply(b'[{"user_id":"\xff"}]'),
-        Reply(b"not gzip", headers={"Content-Encoding": "gzip"}),
+        Reply('[{"user_id":"ü'.encode()[:-1]),
+        Reply(DAMAGED_GZIP, headers={"Content-Encoding": "gzip"}),
     ],
     ids=str,
 )
@@ -115,7 +166,7 @@ def test_a_long_answer_that_keeps_coming_is_not_cut(framing: str) -> None:
 
 
 def test_a_compressed_answer_is_read() -> None:
-    packed = Reply(gzip.compress(GOOD.body), headers={"Content-Encoding": "gzip"})
+    packed = Reply(gzip.compress(GOOD.body, mtime=0), headers={"Content-Encoding": "gzip"})
     with stub_api(packed) as stub, client(stub) as (api, _):
         assert users(api) == [b'{"user_id": "u", "n": 1}']
 
@@ -178,7 +229,26 @@ def test_a_retry_after_beyond_the_budget_ends_the_request_at_once() -> None:
         (Reply(b"", status=401), "DEFTUNES_API_TOKEN"),
         (Reply(b"", status=403), "DEFTUNES_API_TOKEN"),
         (Reply(b"", status=404), "DEFTUNES_API_URL"),
-        (Reply(b"", status=206), "HTTP 206"),
+        (Reply(b"", status=206), "HTTP 206: a part"),
+        (Reply(b"", status=202), "HTTP 202: the API is still making"),
+        (Reply(b"", status=204, framing="none"), "HTTP 204: no content"),
+        (Reply(b"", status=304, framing="none"), "HTTP 304"),
+        (Reply(b"", status=407), "HTTP 407: the proxy wants a login"),
+        *((Reply(b"", status=status), f"HTTP {status}: ") for status in (501, 505, 506, 508, 510, 511)),
+        (Reply(b'[{"n": NaN}]'), "malformed JSON.*invalid character"),
+        (Reply(b'[{"n": -Infinity}]'), "malformed JSON"),
+        (Reply(b'[{"n": 1}] [{"n": 2}]'), "malformed JSON.*trailing"),
+        (Reply(b'[{"n": 1}]\n<!-- 3 ms -->'), "malformed JSON.*trailing"),
+        (Reply(b'[{"user_id":"\xff"}]'), "not UTF-8"),
+        (Reply(b"[{'user_id':1}]"), "malformed JSON"),
+        (
+            Reply('[{"n": "Zoë"}]'.encode("latin-1"), headers={"Content-Type": "application/json; charset=iso-8859-1"}),
+            "not UTF-8.*the API calls it iso-8859-1",
+        ),
+        (Reply('[{"n": 1}]'.encode("utf-16")), "no JSON array"),
+        (Reply(b"not gzip", headers={"Content-Encoding": "gzip"}), "not in the Content-Encoding that it names"),
+        (Reply(b"\x28\xb5\x2f\xfd", headers={"Content-Encoding": "zstd"}), "Content-Encoding.*got zstd"),
+        (Reply(GOOD.body, headers={"Content-Encoding": "gzip, br"}), "Content-Encoding.*got br"),
         (Reply(b""), "an empty body"),
         (Reply(b"", framing="chunked"), "an empty body"),
         (Reply(b"<html>sorry</html>"), "HTML"),
@@ -224,13 +294,86 @@ def mapped_files() -> list[str]:
 
 def test_no_body_stays_in_memory_longer_than_its_page() -> None:
     script = [MALFORMED, json_reply({"n": 1}, headers={"Link": '</users?page=2>; rel="next"'}), json_reply({"n": 2})]
-    gc.collect()  # mappings of earlier tests' failed requests live as long as their tracebacks
+    gc.collect()  # what the errors of other tests hold
     before = mapped_files()
     mapped: list[int] = []
     with stub_api(*script) as stub, client(stub) as (api, _):
         api.users(lambda _records: mapped.append(len(mapped_files()) - len(before)))
     assert mapped == [1, 1]
     assert mapped_files() == before
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "</users?page=2>; rel=next",
+        '</users?page=2>; rel="NEXT last"',
+        '</users?page=1>; title="rel=next, </x>"; rel=first, </users?page=2>; title="a, b"; REL="next"',
+        ['</users?page=1>; rel="first"', '</users?page=2>; rel="next"'],
+        ['</users?page=2>; rel="next"', '</users?page=2>; rel="last next"'],
+    ],
+    ids=str,
+)
+def test_a_next_page_is_found_however_its_link_is_written(link: str | list[str]) -> None:
+    with stub_api(json_reply({"n": 1}, headers={"Link": link}), json_reply({"n": 2})) as stub, client(stub) as (api, _):
+        assert users(api) == [b'{"n": 1}', b'{"n": 2}']
+        assert stub.asked == ["/users", "/users?page=2"]
+
+
+@pytest.mark.parametrize(
+    ("link", "message"),
+    [
+        ("/users?page=2; rel=next", "RFC 8288"),
+        ('</users?page=2> rel="next"', "RFC 8288"),
+        ("<http://[::1/users>; rel=next", "RFC 8288"),
+        ("</users?page=2>; rel=next, </users?page=3>; rel=next", "links to 2"),
+        ("<http://127.0.0.1:80a/users>; rel=next", "a link elsewhere"),
+    ],
+)
+def test_a_next_page_that_cannot_be_told_is_an_error_and_never_left_out(link: str, message: str) -> None:
+    page = json_reply({"n": 1}, headers={"Link": link})
+    with stub_api(page) as stub, client(stub) as (api, _), pytest.raises(DeftunesError, match=message) as caught:
+        users(api)
+    assert not isinstance(caught.value, RetriableError)
+
+
+def _endless(body: Callable[[int], Reply]) -> Callable[[str, dict[str, str]], Reply]:
+    def page(_path: str, query: dict[str, str]) -> Reply:
+        number = int(query.get("page", 1))
+        reply = body(number)
+        return replace(reply, headers={"Link": f'</users?page={number + 1}>; rel="next"'})
+
+    return page
+
+
+@pytest.mark.parametrize(
+    ("body", "asked", "message"),
+    [
+        (lambda number: json_reply(*[{"n": 1}] if number == 1 else []), 4, "3 pages in a row.*MAX_EMPTY_PAGES"),
+        (lambda _: json_reply({"n": 1}), 4, "3 pages in a row without new records"),
+        (lambda number: json_reply({"n": number % 2}), 5, "3 pages in a row without new records"),
+        (lambda number: json_reply({"n": number}), 7, "one more after 7 pages.*DEFTUNES_HTTP_MAX_PAGES"),
+    ],
+    ids=["empty", "the same", "two in turn", "always new"],
+)
+def test_pages_without_end_end_within_their_bounds(body: Callable[[int], Reply], asked: int, message: str) -> None:
+    with stub_api() as stub, client(stub, pages=PageBounds(pages=7, empty=3)) as (api, _):
+        stub.otherwise = _endless(body)
+        with pytest.raises(DeftunesError, match=message) as caught:
+            users(api)
+    assert not isinstance(caught.value, RetriableError)
+    assert len(stub.asked) == asked
+
+
+def test_single_pages_without_records_between_others_are_followed() -> None:
+    bodies = [[1], [], [], [2], [], [], [3]]
+    with stub_api() as stub, client(stub, pages=PageBounds(pages=7, empty=3)) as (api, _):
+        stub.script = [
+            json_reply(*({"n": n} for n in body), headers={"Link": f"</users?page={number + 2}>; rel=next"})
+            for number, body in enumerate(bodies[:-1])
+        ]
+        stub.script.append(json_reply({"n": 3}))
+        assert len(users(api)) == 3
 
 
 def test_a_page_that_links_back_is_refused() -> None:
@@ -278,6 +421,24 @@ def test_the_token_is_in_no_error() -> None:
             assert "t0ken" not in str(caught.value)
 
 
+def test_what_can_be_a_secret_in_a_link_is_in_no_receipt_and_in_no_error() -> None:
+    link = {"Link": "</users?page=2&api_key=s3cret&X-Amz-Signature=s3cret>; rel=next"}
+    with stub_api(json_reply({"n": 1}, headers=link), json_reply({"n": 2})) as stub, client(stub) as (api, _):
+        answer, _ = ask(api)
+        assert answer.requests == ("GET /users", "GET /users?page=2&api_key=***&X-Amz-Signature=***")
+        stub.script = [json_reply({"n": 1}, headers=link), Reply(status=404)]
+        with pytest.raises(DeftunesError, match="HTTP 404") as caught:
+            ask(api)
+        assert "s3cret" not in str(caught.value)
+
+
+def test_a_redirect_to_what_is_no_address_is_an_error() -> None:
+    away = Reply(status=302, headers={"Location": "http://[::1/users"})
+    with stub_api(away) as stub, client(stub) as (api, _), pytest.raises(DeftunesError) as caught:
+        users(api)
+    assert not isinstance(caught.value, RetriableError)
+
+
 def test_redirects_that_do_not_end_are_an_error() -> None:
     with stub_api() as stub, client(stub) as (api, _):
         stub.otherwise = lambda _path, _query: Reply(status=302, headers={"Location": "/users"})
@@ -288,16 +449,30 @@ def test_redirects_that_do_not_end_are_an_error() -> None:
 def test_an_api_that_is_away_is_worth_another_run() -> None:
     with stub_api() as stub:
         pass
-    with client(stub, budget=5.0) as (api, clock), pytest.raises(RetriableError, match="no connection"):
+    with client(stub, budget=5.0) as (api, clock), pytest.raises(RetriableError, match=r"no connection.*refused"):
         users(api)
     assert sum(clock.waits) == pytest.approx(5)
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://host/", "http://", "http://user:pass@host/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "127.0.0.1:8000", "ftp://host/", "http://", "http://user:pass@host/", "http://host:80a", "http://host:99999",
+        "http://host:0", "http://host\n", "http://ho st", "http://host/?key=pass", "http://host/#pass", "http://[::1",
+        f"http://{'a' * 64}.example", "http://a..example", "http://host/\x00", "https://:443",
+    ],
+)  # fmt: skip
 def test_a_base_url_that_cannot_work_is_bad_usage_and_is_not_shown(url: str) -> None:
     with pytest.raises(BadUsageError, match="DEFTUNES_API_URL") as caught:
         PurchaseApi(url, budget=0, timeout=1)
     assert "pass" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["t0ken\n", "t0 ken", "t0ken\x00", "tökén"])
+def test_a_token_that_no_header_can_carry_is_bad_usage_and_is_not_shown(token: str) -> None:
+    with pytest.raises(BadUsageError, match="DEFTUNES_API_TOKEN") as caught:
+        PurchaseApi("http://host", token, budget=0, timeout=1)
+    assert "ken" not in str(caught.value)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def set_up(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m deftunes.adapters.jars`, as `make setup` and the images' build run it."""
-    monkeypatch.setattr(jars, "REPOSITORY", repository)
+    monkeypatch.setattr(jars, "repository", lambda: repository)
     jars.main()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deftunes.adapters import jsonarray
-from deftunes.adapters.jsonarray import JsonArray, MalformedError, NotRecordsError
+from deftunes.adapters.jsonarray import JsonArray, MalformedError, NotRecordsError, TruncatedError
 
 TEXTS = st.text(st.characters(codec="utf-8")) | st.sampled_from(['},{"a":1', "[", '"', "\\", "\\ud800", "\n", "]"])
 VALUES = st.recursive(
@@ -116,6 +116,7 @@ def test_a_record_larger_than_any_block_is_one_record(blocks: None) -> None:
     [
         b"[", b"[{", b'[{"a":1}', b'[{"a":1},', b'[{"a":1},]', b'[{"a":1}]]', b'[{"a":1}{"a":1}]', b'[{"a":01}]',
         b'[{"a":NaN}]', b'[{"a":"\n"}]', b'[{"a":"\xff"}]', b'[{"a":1}] <html>', b"[" * 100_000,
+        b'[{"a":1}, ' + b"[" * 100_000 + b"}",
         b'[{"a":1},{"b":"\\x"}]', b'[{"a":"\\ud800',
     ],
 )  # fmt: skip
@@ -124,11 +125,58 @@ def test_what_breaks_off_or_is_no_json_is_malformed(body: bytes, blocks: None) -
         split(body)
 
 
-def test_an_array_cut_anywhere_is_malformed() -> None:
+def test_an_array_cut_anywhere_is_truncated() -> None:
     body = json.dumps([{"a": number, "b": [{"c": "},{"}]} for number in range(20)]).encode()
     for end in range(1, len(body) - 1):
-        with pytest.raises(MalformedError):
+        with pytest.raises(TruncatedError):
             split(body[:end])
+
+
+@settings(max_examples=100, deadline=None)
+@given(OBJECTS | VALUES, st.sampled_from([None, 1]), st.booleans())
+def test_whatever_breaks_off_is_truncated(value: Any, indent: int | None, ascii_: bool) -> None:
+    name = "ü\ud83d" if ascii_ else "ü€😀"
+    body = json.dumps([{"a": name, "b": [True, -1.5e-7, None]}, value], indent=indent, ensure_ascii=ascii_).encode()
+    for end in range(1, len(body) - 1):
+        with pytest.raises(TruncatedError):
+            split(body[:end])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"a":NaN}]', b'[{"a":Infinity}]', b'[{"a":1}] []', b'[{"a":1}]x', b'[{"a":"\xff"}]', b"[{'a':1}]",
+        b'[{"a":1},]', b'[{"a":"\xe4\xf6"}, {"b":1}]', b'[{"a":1}\n<html>', b'[{"a":\x00}]', b'[{"a":01}]',
+        b'[{"a":tru}]',
+    ],
+)  # fmt: skip
+def test_what_is_complete_and_no_json_is_not_called_truncated(body: bytes) -> None:
+    with pytest.raises(MalformedError) as caught:
+        split(body)
+    assert not isinstance(caught.value, TruncatedError)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(OBJECTS, max_size=4),
+    st.lists(OBJECTS, max_size=4),
+    st.integers(900, 5000),
+    st.sampled_from([(b"[", b"]"), (b'{"a":', b"}"), (b'[{"]":"[\\"", "x":', b"}]")]),
+)
+def test_a_record_nested_without_end_stops_no_other(
+    before: list[Any], after: list[Any], depth: int, pair: tuple[bytes, bytes]
+) -> None:
+    deep = b'{"deep": ' + pair[0] * depth + b"1" + pair[1] * depth + b', "name": "cut \\ud83d"}'
+    others = [[json.dumps(value).encode() for value in values] for values in (before, after)]
+    records = [*others[0], deep, *others[1]]
+
+    assert split(b"[" + b" ,\n".join(records) + b"]") == records
+    for end in (b"", b",", b',{"a"'):
+        with pytest.raises(TruncatedError):
+            split(b"[" + b",".join(records) + end)
+    for end in (b"] []", b"]]", b",,1]", b",]", b",{1}]"):
+        with pytest.raises(MalformedError):
+            split(b"[" + b",".join(records) + end)
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,39 @@
-"""What S3 answers to a write, as the platform's errors: who has to act."""
+"""What S3 answers, in our words: who acts, and what S3 said. A server on this machine sends each answer to boto3."""
 
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.stub import Stubber
+from botocore.retries.standard import ExponentialBackoff
 
-from deftunes.adapters.lake import Lake
+from deftunes.adapters.failures import TRANSIENT_CODES
+from deftunes.adapters.lake import Lake, open_lake
 from deftunes.core.errors import DeftunesError
+from deftunes.core.settings import Settings
+from support.faulty_s3 import RESET, FaultyS3
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and one that nobody knows.
+FINAL = [
+    ("AccessDenied", 403), ("AccountProblem", 403), ("AllAccessDisabled", 403), ("AuthorizationHeaderMalformed", 400),
+    ("ExpiredToken", 400), ("InvalidAccessKeyId", 403), ("InvalidBucketName", 400), ("InvalidObjectState", 403),
+    ("InvalidRequest", 400), ("KMS.DisabledException", 400), ("MethodNotAllowed", 405), ("NoSuchBucket", 404),
+    ("NotImplemented", 501), ("QuotaExceeded", 403), ("RequestTimeTooSkewed", 403), ("SignatureDoesNotMatch", 403),
+    ("SomethingNew", 418), ("XMinioStorageFull", 507),
+]  # fmt: skip
+PASSING = [("SlowDown", 503), ("InternalError", 500), ("ServiceUnavailable", 503), ("", 502), ("", 504), ("", 429)]
 
-NO_RETRIES = Config(retries={"total_max_attempts": 1}, connect_timeout=1)
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[FaultyS3]:
+    with FaultyS3() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 tries again as often as ever, and at once."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0)
 
 
 @pytest.fixture
@@ -24,33 +43,92 @@ def part(tmp_path: Path) -> Path:
     return path
 
 
-def client(endpoint: str | None = None) -> "S3Client":
-    return boto3.client(
-        "s3", region_name="us-east-1", endpoint_url=endpoint, config=NO_RETRIES,
-        aws_access_key_id="test", aws_secret_access_key="test",
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def there(s3: FaultyS3) -> Lake:
+    """The lake behind that server."""
+    return lake(s3.url)
 
 
-@pytest.mark.parametrize(
-    ("answer", "status", "code", "message"),
-    [
-        ("SlowDown", 503, 75, "S3 failed on s3://b/p/landing/one: SlowDown"),
-        ("InternalError", 500, 75, "S3 failed on s3://b/p/landing/one: InternalError"),
-        ("AccessDenied", 403, 1, "S3 refused s3://b/p/landing/one: AccessDenied"),
-    ],
-)
-def test_an_upload_fails_as_a_put_does(part: Path, answer: str, status: int, code: int, message: str) -> None:
-    s3 = client()
-    lake = Lake(s3, "b", "p")
-    with Stubber(s3) as stubbed:
-        for write in (lambda: lake.upload("landing/one", part), lambda: lake.put("landing/one", b"one")):
-            stubbed.add_client_error("put_object", answer, http_status_code=status)
-            with pytest.raises(DeftunesError, match=message) as failed:
-                write()
-            assert failed.value.exit_code == code
+def lake(endpoint: str) -> Lake:
+    secrets = {"lake_access_key_id": "someone", "lake_secret_access_key": "s3cret-key"}
+    return open_lake(Settings.model_validate({"lake": "s3://lake/p", "aws_endpoint_url_s3": endpoint, **secrets}))
 
 
-def test_an_upload_without_an_answer_is_retriable(part: Path) -> None:
-    with pytest.raises(DeftunesError, match="S3 did not answer for s3://b/p/landing/one") as failed:
-        Lake(client("http://127.0.0.1:1"), "b", "p").upload("landing/one", part)
-    assert failed.value.exit_code == 75
+def failed(act: Callable[[], object]) -> DeftunesError:
+    with pytest.raises(DeftunesError) as failure:
+        act()
+    assert "s3cret" not in str(failure.value)
+    return failure.value
+
+
+def calls(lake: Lake, part: Path) -> list[Callable[[], object]]:
+    return [
+        lambda: lake.put("landing/one", b"one"),
+        lambda: lake.upload("landing/one", part),
+        lambda: lake.get("landing/one"),
+        lambda: lake.open("landing/one"),
+        lambda: list(lake.keys("landing/one")),
+    ]
+
+
+@pytest.mark.parametrize(("code", "status"), FINAL)
+def test_what_is_not_known_to_pass_is_final_and_named(
+    s3: FaultyS3, there: Lake, part: Path, code: str, status: int
+) -> None:
+    s3.fail(code, status)
+    for call in calls(there, part):
+        error = failed(call)
+        assert error.exit_code == 1
+        assert f"s3://lake/p/landing/one: {code} (HTTP {status}): said so" in str(error)
+
+
+@pytest.mark.parametrize(("code", "status"), [*PASSING, *((code, 400) for code in sorted(TRANSIENT_CODES))])
+def test_what_passes_is_worth_another_try(s3: FaultyS3, there: Lake, part: Path, code: str, status: int) -> None:
+    s3.fail(code, status)
+    for call in calls(there, part):
+        error = failed(call)
+        assert error.exit_code == 75
+        assert (code or str(status)) in str(error)
+        assert "othing was changed" not in str(error)
+
+
+def test_a_full_disk_is_called_one(s3: FaultyS3, there: Lake, part: Path) -> None:
+    s3.fail("XMinioStorageFull", 507)
+    assert all("disk of S3 is full" in str(failed(call)) for call in calls(there, part))
+
+
+def test_an_object_that_is_not_there_is_none(s3: FaultyS3, there: Lake) -> None:
+    s3.fail("NoSuchKey", 404)
+    assert there.get("landing/one") is None
+
+
+def test_a_connection_that_breaks_is_worth_another_try(s3: FaultyS3, there: Lake, part: Path) -> None:
+    s3.fail(RESET)
+    assert {failed(call).exit_code for call in calls(there, part)} == {75}
+
+
+def test_nobody_at_the_address_is_worth_another_try(part: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        for call in calls(lake(f"http://127.0.0.1:{closed.getsockname()[1]}"), part):
+            error = failed(call)
+            assert error.exit_code == 75
+            assert "S3 did not answer for s3://lake/p/landing/one" in str(error)
+
+
+def test_tls_that_no_try_mends_is_final(s3: FaultyS3, part: Path) -> None:
+    for call in calls(lake(s3.url.replace("http:", "https:")), part):
+        error = failed(call)
+        assert error.exit_code == 1
+        assert "SSL" in str(error)
+
+
+def test_a_name_that_no_server_has_is_final(part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)  # this machine may have no name server to ask
+    for call in calls(lake("http://s3.nowhere.example"), part):
+        error = failed(call)
+        assert error.exit_code == 1
+        assert "Name or service not known" in str(error)

@@ -1,8 +1,8 @@
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deftunes.core.errors import BadUsageError
@@ -51,7 +51,7 @@ def test_runs_hold_the_days_and_no_other_and_never_touch(start: date, offsets: l
     assert all(before.end < after.start for before, after in pairwise(runs))
 
 
-@given(INSTANTS, st.sampled_from(["T", " "]), st.integers(-13 * 60 - 59, 13 * 60 + 59))
+@given(INSTANTS, st.sampled_from(["T", " "]), st.integers(-14 * 60, 14 * 60))
 def test_an_instant_with_an_offset_is_the_instant_that_it_names(naive: datetime, gap: str, minutes: int) -> None:
     there = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
 
@@ -59,11 +59,92 @@ def test_an_instant_with_an_offset_is_the_instant_that_it_names(naive: datetime,
     assert read_day(there.isoformat(gap)) == there.astimezone(UTC).date()
 
 
+def _write_date(day: date, form: str) -> str:
+    match form:
+        case "week":
+            year, week, weekday = day.isocalendar()
+            return f"{year}-W{week:02}-{weekday}"
+        case "ordinal":
+            return f"{day.year}-{day.timetuple().tm_yday:03}"
+        case _:
+            return day.isoformat()
+
+
+def _write_time(at: time, digits: int, mark: str) -> str:
+    """As short as `at` allows, with `digits` of a fraction of its last part."""
+    microseconds = (at.minute * 60 + at.second) * 1_000_000 + at.microsecond
+    for text, unit in ((f"{at:%H}", 3_600_000_000), (f"{at:%H:%M}", 60_000_000), (f"{at:%H:%M:%S}", 1_000_000)):
+        fraction, rest = divmod(microseconds % unit * 10**digits, unit)
+        if not rest:
+            return text + (f"{mark}{fraction:0{digits}}" if digits else "")
+    return f"{at:%H:%M:%S}{mark}{at.microsecond:06}"
+
+
+@given(
+    INSTANTS,
+    st.sampled_from([1, 1_000, 1_000_000, 60_000_000, 360_000_000]),
+    st.sampled_from(["calendar", "ordinal", "week"]),
+    st.integers(0, 12),
+    st.sampled_from(",."),
+    st.integers(-14 * 4, 14 * 4).map(lambda quarters: quarters * 15),
+    st.sampled_from(["+00:00", "basic", "hours"]),
+    st.booleans(),
+)
+@settings(max_examples=1000)
+def test_what_iso_8601_allows_is_read_exactly(
+    naive: datetime, step: int, form: str, digits: int, mark: str, minutes: int, zone: str, basic: bool
+) -> None:
+    since_midnight = naive - datetime.combine(naive, time())
+    naive -= timedelta(microseconds=since_midnight // timedelta(microseconds=1) % step)
+    if zone == "hours":
+        minutes -= minutes % 60
+    there = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    text = f"{_write_date(naive.date(), form)}T{_write_time(naive.time(), digits, mark)}"
+    if basic:
+        text = text.replace("-", "").replace(":", "")
+    offset = f"{there:%z}"
+    text += {"hours": offset[:3], "basic": offset}.get(zone, f"{offset[:3]}:{offset[3:]}")
+
+    assert read_instant(text) == there
+    assert read_day(text) == there.astimezone(UTC).date()
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-01-15T24:00:00Z", "2026-01-16T00:00:00+00:00"),
+        ("2026-12-31T24:00", "2027-01-01T00:00:00+00:00"),
+        ("2026-01-15T24:00:00,000+14:00", "2026-01-15T10:00:00+00:00"),
+        ("2026-01-15T12:00:00.123456000", "2026-01-15T12:00:00.123456+00:00"),
+        ("2026-01-15T12:00:00\u221201:00", "2026-01-15T13:00:00+00:00"),
+        ("2026-W03-4T12:00:00", "2026-01-15T12:00:00+00:00"),
+        ("2026-015T12:00", "2026-01-15T12:00:00+00:00"),
+        ("20260115T1200Z", "2026-01-15T12:00:00+00:00"),
+    ],
+)
+def test_forms_that_are_rare_are_read(text: str, instant: str) -> None:
+    assert read_instant(text) == datetime.fromisoformat(instant)
+
+
 @given(INSTANTS)
 def test_an_instant_without_a_zone_is_utc_and_so_is_z(naive: datetime) -> None:
     assert read_instant(naive.isoformat()) == naive.replace(tzinfo=UTC)
     assert read_instant(naive.isoformat() + "Z") == naive.replace(tzinfo=UTC)
     assert read_day(naive.isoformat()) == read_day(naive.isoformat() + "Z") == naive.date()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-15T24:30:00Z", "2026-01-15T24:00:00.000001", "2025-W53-1T12:00:00", "2026-366T12:00:00",
+        "2026-000T12:00:00", "2026-13-01T12:00:00", "2026-01-00T12:00:00", "2026-01-15T12,333333333",
+        "2026-01-15T12:00:00." + "0" * 41, "2026-01-15T12:00:00+14:01", "2026-01-15T12:00:00-14:30",
+        "2026-01-15T12:00:00+15:00",
+    ],
+)  # fmt: skip
+def test_what_is_no_instant_is_none(text: object) -> None:
+    assert read_instant(text) is None
+    assert read_day(text) is None
 
 
 @given(st.one_of(st.text(), st.integers(), st.none(), st.lists(st.text())))

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import threading
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 from deftunes.embedded import home as module
 from deftunes.embedded.home import Home, Record, write_atomically
 from deftunes.embedded.process import Process
@@ -19,6 +20,20 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     home.write_record("postgres", record)
     assert home.record("postgres") == record
     assert Home(tmp_path / "home").record("postgres") == record
+
+
+def test_a_moved_home_keeps_its_servers_and_a_copy_has_none(tmp_path: Path) -> None:
+    record = Record(Process(12, "boot:34"), 5432)
+    Home(tmp_path / "home").write_record("postgres", record)
+    shutil.copytree(tmp_path / "home", tmp_path / "copy")
+    (tmp_path / "home").rename(tmp_path / "moved")
+    assert Home(tmp_path / "moved").record("postgres") == record
+    assert Home(tmp_path / "copy").record("postgres") is None
+
+
+def test_a_home_of_nobody_is_bad_usage() -> None:
+    with pytest.raises(BadUsageError, match="DEFTUNES_HOME"):
+        Home(Path("~nobody-has-this-name/home"))
 
 
 def test_only_we_can_enter_a_home_and_read_its_secrets(tmp_path: Path) -> None:

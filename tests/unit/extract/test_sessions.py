@@ -1,21 +1,27 @@
+import contextlib
 import json
+import tempfile
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from deftunes.adapters.http import PurchaseApi
+from deftunes.adapters.jsonarray import JsonArray
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
 from deftunes.core.interval import ONE_DAY, Interval, read_instant
 from deftunes.extract.landed import Landed
-from deftunes.extract.sessions import land_sessions, windows
+from deftunes.extract.sessions import _DayPartitioner, day_of, land_sessions, windows
 from deftunes.state.landings import Landings, days_to_ask
-from support.api import Reply, StubApi, json_reply, stub_api
+from deftunes.transform.conform import session_rows, user_rows
+from support.api import NOW, Reply, StubApi, json_reply, stub_api
 from support.lakes import MemoryLake, landed_records
 
 JANUARY = Interval(date(2026, 1, 1), date(2026, 2, 1))
@@ -59,7 +65,7 @@ class Shop:
 def land(stub: StubApi, lake: MemoryLake, interval: Interval = JANUARY, **options: Any) -> Landed:
     days = options.pop("days", None) or tuple(interval.days())
     arguments = {"max_shrink": 0.2, "concurrency": 4, **options}
-    with PurchaseApi(stub.url, budget=0, timeout=5) as api:
+    with PurchaseApi(stub.url, budget=0, timeout=5, now=lambda: NOW) as api:
         return land_sessions(api, Landings(lake, Entity.SESSIONS), interval, days, **arguments)
 
 
@@ -306,3 +312,86 @@ def test_long_runs_of_days_are_cut_evenly_and_near_days_share_a_window() -> None
     assert [len(window) for window in windows([DAY])] == [1]
     assert windows([DAY - 3 * ONE_DAY, DAY]) == [[DAY - 3 * ONE_DAY, DAY]]
     assert windows([DAY - 4 * ONE_DAY, DAY]) == [[DAY - 4 * ONE_DAY], [DAY]]
+
+
+def test_days_that_are_dated_in_the_future_shut_out_nothing(stub: StubApi, lake: MemoryLake) -> None:
+    interval = Interval(DAY, DAY + 2 * ONE_DAY)
+    start = f"{DAY}T12:00:00"
+    stub.otherwise = lambda _path, _query: json_reply(session(1, start), session(2, None))
+    land(stub, lake, interval)
+    future = datetime(2060, 1, 1, tzinfo=UTC)
+    for receipt in Landings(lake, Entity.SESSIONS).in_use_between(interval).values():
+        wrong = replace(receipt, extracted_at=future)
+        lake.put_json(f"{wrong.key}/{layout.RECEIPT}", wrong.to_json())
+    assert {receipt.extracted_at for receipt in Landings(lake, Entity.SESSIONS).in_use_between(interval).values()} == {
+        future
+    }
+    stub.otherwise = lambda _path, _query: json_reply(session(1, start), session(3, start), session(4, None), date=NEXT)
+
+    landed = land(stub, lake, interval)
+
+    assert set(landed.written) == {f"{DAY}", f"{DAY}~unplaced"}
+    assert "withdrawn (landings: 3" in landed.notes[0]
+    assert len(in_use(lake, interval)[f"{DAY}"]) == 2
+
+
+def test_sessions_of_long_before_those_in_use_are_refused(stub: StubApi, lake: MemoryLake) -> None:
+    stub.otherwise = lambda _path, _query: json_reply(session(1, f"{DAY}T12:00:00"))
+    land(stub, lake)
+    before = dict(lake.objects)
+    reset = "Thu, 01 Jan 1970 00:00:10 GMT"
+    stub.otherwise = lambda _path, _query: json_reply(*(session(n, f"{DAY}T12:00:00") for n in (1, 2)), date=reset)
+
+    with pytest.raises(RefusedError, match=f"sessions {DAY}.*1970"):
+        land(stub, lake)
+    assert lake.objects == before
+
+
+_TEXTS = st.text() | st.sampled_from(["x" * 3000, "\ud83d", "\x00", "2026-01-10T12:00:00", "2026-W02-6T12"])
+_VALUES = st.recursive(
+    st.none() | st.booleans() | _TEXTS | st.floats(allow_nan=False, allow_infinity=False) | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=6,
+).map(json.dumps)
+_RAW = st.sampled_from(
+    [
+        "[" * 1500 + "]" * 1500,
+        '{"a":' * 1200 + "1" + "}" * 1200,
+        "1e999999",
+        '"\\ud800"',
+        "-0.0",
+        "9" * 4299,
+        "-" + "9" * 5000,
+    ]
+)
+
+
+@settings(max_examples=50, deadline=None, phases=[Phase.generate])
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["session_id", "user_id", "session_items", "session_start_time", "new"]) | _TEXTS,
+            _VALUES | _RAW,
+            max_size=2,
+        ),
+        max_size=2,
+    )
+)
+def test_no_record_stops_another(strange: list[dict[str, str]]) -> None:
+    good = json.dumps(session(1, f"{DAY}T12:00:00"))
+    texts = ["{" + ",".join(f"{json.dumps(k)}:{v}" for k, v in record.items()) + "}" for record in strange]
+    with tempfile.TemporaryFile() as body, tempfile.TemporaryDirectory() as folder:
+        body.write(f"[{','.join([*texts, good])}]".encode())
+        found = [line for batch in JsonArray(body).lines() for line in batch]
+        partitioner = _DayPartitioner([DAY], Path(folder))
+        with contextlib.closing(partitioner):
+            partitioner.receive(found)
+            partitioner.files[DAY].finish()
+        undated = partitioner.undated.read_bytes().splitlines()
+    assert [record.decode() for record in found] == [*texts, good]
+    days = [day_of(record) for record in found]
+    assert partitioner.files[DAY].rows == days.count(DAY)
+    assert undated == [record for record, day in zip(found, days, strict=True) if day is None]
+    for record in found:
+        assert next(session_rows(record.decode()))["record"] == record.decode()
+        assert next(user_rows(record.decode()))["record"] == record.decode()

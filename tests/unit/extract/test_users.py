@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -11,7 +13,7 @@ from deftunes.core.interval import Interval
 from deftunes.extract.landed import Landed
 from deftunes.extract.users import land_users
 from deftunes.state.landings import Landings
-from support.api import Reply, StubApi, json_reply
+from support.api import NOW, Reply, StubApi, json_reply
 from support.lakes import MemoryLake, landed_records
 
 INTERVAL = Interval(date(2026, 1, 1), date(2026, 1, 2))
@@ -33,7 +35,7 @@ USERS = [user(number) for number in range(10)]
 
 def land(stub: StubApi, lake: MemoryLake, reply: Reply, **options: Any) -> Landed:
     stub.script = [reply]
-    with PurchaseApi(stub.url, budget=0, timeout=5) as api:
+    with PurchaseApi(stub.url, budget=0, timeout=5, now=lambda: NOW) as api:
         return land_users(api, Landings(lake, Entity.USERS), INTERVAL, **{"max_shrink": 0.2, **options})
 
 
@@ -93,6 +95,69 @@ def test_an_answer_older_than_the_landing_in_use_is_told_of_and_not_called_writt
     landed = land(stub, lake, json_reply(*USERS, user(10), date="Fri, 02 Jan 2026 12:00:01 GMT"))
 
     assert (landed.written, landed.notes) == (("snapshot",), ())
+
+
+def misdate(lake: MemoryLake, unit: str = layout.SNAPSHOT) -> str:
+    """Date the newest landing of a unit in 2060, as an earlier release would have done by its source's clock."""
+    entity = Entity.USERS if unit == layout.SNAPSHOT else Entity.SESSIONS
+    receipt = Landings(lake, entity).in_use(unit)
+    assert receipt
+    wrong = replace(receipt, extracted_at=datetime(2060, 12, 31, tzinfo=UTC))
+    for key in [key for key in lake.objects if key.startswith(receipt.key)]:
+        lake.objects[key.replace(receipt.key, wrong.key)] = lake.objects.pop(key)
+    stored = json.dumps(wrong.to_json()).replace(receipt.key, wrong.key)
+    lake.objects[f"{wrong.key}/{layout.RECEIPT}"] = stored.encode()
+    return wrong.key
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_landing_dated_in_the_future_shuts_out_nothing(stub: StubApi, lake: MemoryLake, changed: bool) -> None:
+    land(stub, lake, json_reply(*USERS, date="Thu, 01 Jan 2026 11:00:00 GMT"))
+    land(stub, lake, json_reply(*USERS, user(10)))
+    misdated = misdate(lake)
+    sent = [*USERS, user(11 if changed else 10)]
+
+    landed = land(stub, lake, json_reply(*sent, date="Fri, 02 Jan 2026 12:00:00 GMT"))
+
+    assert landed.written == ("snapshot",)
+    assert misdated in landed.notes[0]
+    receipt = Landings(lake, Entity.USERS).in_use(layout.SNAPSHOT)
+    assert receipt
+    assert receipt.extracted_at == datetime(2026, 1, 2, 12, tzinfo=UTC)
+    assert f"{misdated}/{layout.RECEIPT}" in lake.objects  # nothing is deleted
+
+    again = land(stub, lake, json_reply(*sent, date="Sat, 03 Jan 2026 12:00:00 GMT"))
+
+    assert (again.written, again.notes) == ((), ())
+    assert land(stub, lake, json_reply(*sent, user(12), date="Sat, 03 Jan 2026 12:00:00 GMT")).written == ("snapshot",)
+
+
+def test_the_good_landing_before_one_that_is_withdrawn_is_in_use_again(stub: StubApi, lake: MemoryLake) -> None:
+    land(stub, lake, json_reply(*USERS))
+    good = Landings(lake, Entity.USERS).in_use(layout.SNAPSHOT)
+    land(stub, lake, json_reply(*USERS, user(10), date="Thu, 01 Jan 2026 13:00:00 GMT"))
+    misdate(lake)
+
+    landed = land(stub, lake, json_reply(*USERS, date="Fri, 02 Jan 2026 12:00:00 GMT"))
+
+    assert (landed.written, landed.unchanged, len(landed.notes)) == ((), ("snapshot",), 1)
+    assert Landings(lake, Entity.USERS).in_use(layout.SNAPSHOT) == good
+
+
+def test_an_answer_of_long_before_the_landing_in_use_is_refused(stub: StubApi, lake: MemoryLake) -> None:
+    land(stub, lake, json_reply(*USERS))
+    before = dict(lake.objects)
+    reset = "Thu, 01 Jan 1970 00:00:10 GMT"
+
+    with pytest.raises(RefusedError, match=r"of 2026-01-01.*got one of 1970-01-01.*DEFTUNES_HTTP_DATE=false"):
+        land(stub, lake, json_reply(*USERS, user(10), date=reset))
+    assert lake.objects == before
+    assert land(stub, lake, json_reply(*USERS, date=reset)).unchanged == ("snapshot",)  # nothing that could get lost
+
+    stub.script = [json_reply(*USERS, user(10), date=reset)]
+    with PurchaseApi(stub.url, budget=0, timeout=5, dated=False, now=lambda: NOW) as api:
+        landed = land_users(api, Landings(lake, Entity.USERS), INTERVAL, max_shrink=0.2)
+    assert (landed.written, landed.extracted_at) == (("snapshot",), NOW)
 
 
 @pytest.mark.parametrize(

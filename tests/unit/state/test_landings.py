@@ -79,6 +79,37 @@ def test_an_older_extract_is_written_and_not_in_use(landings: Landings, tmp_path
     assert landings.read(older.receipt.key) == older.receipt
 
 
+def test_a_landing_dated_too_late_is_withdrawn_when_another_counts(
+    landings: Landings, lake: MemoryLake, tmp_path: Path
+) -> None:
+    until = NOON + ONE_DAY
+    first = landings.commit(draft(tmp_path, "one"), INTERVAL, believed_until=until).receipt
+    late = [landings.commit(draft(tmp_path, f"late {n}", NOON + n * ONE_DAY), INTERVAL).receipt for n in (2, 3)]
+    before = dict(lake.objects)
+
+    # Of the same instant as the first one, as a clock that stands still says.
+    committed = landings.commit(draft(tmp_path, "two"), INTERVAL, believed_until=until)
+
+    assert landings.in_use("2026-01-05") == committed.receipt
+    assert (committed.new, committed.newer, committed.receipt.sequence) == (True, None, first.sequence + 1)
+    assert list(committed.withdrawn) == landings.withdrawn("2026-01-05") == [receipt.key for receipt in late]
+    assert before.items() <= lake.objects.items()
+    again = landings.commit(draft(tmp_path, "two"), INTERVAL, believed_until=until)
+    assert (again.new, again.withdrawn) == (False, ())
+
+
+def test_a_withdrawal_that_was_cut_off_is_made_up_for(landings: Landings, lake: MemoryLake, tmp_path: Path) -> None:
+    late = landings.commit(draft(tmp_path, "late", NOON + 2 * ONE_DAY), INTERVAL).receipt
+    good = landings.commit(draft(tmp_path, "one"), INTERVAL, believed_until=NOON + ONE_DAY).receipt
+    del lake.objects[f"{late.key}/{layout.WITHDRAWN}"]
+    assert landings.in_use("2026-01-05") == late
+
+    committed = landings.commit(draft(tmp_path, "one"), INTERVAL, believed_until=NOON + ONE_DAY)
+
+    assert (committed.receipt, committed.new, committed.withdrawn) == (good, False, (late.key,))
+    assert landings.in_use("2026-01-05") == good
+
+
 def test_of_two_landings_of_one_instant_the_later_written_is_used(landings: Landings, tmp_path: Path) -> None:
     for content in ("one", "two", "one", "two"):
         committed = landings.commit(draft(tmp_path, content), INTERVAL)

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from deftunes.transform.conform import (
     USER_FIELDS,
     conform_session,
     conform_user,
-    item_record,
+    item_records,
     session_rows,
 )
 
@@ -48,19 +49,38 @@ def test_equal_content_has_one_digest_whatever_the_order_of_keys() -> None:
     assert conform_session(session()).digest != conform_session(session('"1.1"')).digest
 
 
-def test_the_record_of_a_rejected_item_has_a_number_of_any_size_as_sent() -> None:
-    assert b'"price":1E+999999999' in item_record(session("1E999999999"), 1).encode()
+def test_a_rejected_items_record_keeps_a_number_beyond_all_bounds() -> None:
+    assert b'"price":1E+999999999' in item_records(session("1E999999999"), [1])[0].encode()
 
 
-def test_the_record_of_a_rejected_item_is_the_item_with_its_sessions_keys_and_its_place() -> None:
-    record = json.loads(item_record(session(session_items=[ITEM, {**ITEM, "price": -1}]), 2))
-    assert record == {
+def test_a_rejected_items_record_is_the_item_with_its_sessions_keys_and_its_place() -> None:
+    (record,) = item_records(session(session_items=[ITEM, {**ITEM, "price": -1}]), [2])
+    assert json.loads(record) == {
         "session_id": SESSION["session_id"],
         "user_id": SESSION["user_id"],
         "session_start_time": SESSION["session_start_time"],
         "item_number": 2,
         "item": {**ITEM, "price": -1},
     }
+
+
+def test_the_records_of_a_session_of_many_items_are_read_at_once() -> None:
+    raw = session(session_items=[{**ITEM, "price": -number} for number in range(8000)])
+    records = item_records(raw, range(1, 8001))
+    assert [json.loads(record)["item"]["price"] for record in records] == [-number for number in range(8000)]
+
+
+@pytest.mark.parametrize("depth", [100, 900, 950, 980, 990, 1000, 1100, 5000])
+def test_an_item_nested_without_end_is_kept_whatever_can_read_it(depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    raw = session(session_items=[ITEM]).replace('"Mozilla"', '"Mozilla", "extra": ' + deep)
+    for text in (raw, session(deep)):
+        typed = conform_session(text)
+        problems = [*typed.row.problems, *(problem for item in typed.items for problem in item.problems)]
+        assert problems or text is raw
+        if not typed.row.problems:
+            (record,) = item_records(text, [1])
+            assert '"item_number":1' in record
 
 
 _NAMES = st.sampled_from(sorted(SESSION_FIELDS | ITEM_FIELDS | USER_FIELDS)) | st.text()

@@ -4,6 +4,9 @@ from deftunes.core.entities.declaration import Column, Declaration
 from deftunes.core.services import Service
 from deftunes.core.stages import PipelineName
 
+# In a landing: why the text of this row is not what the source holds. A landing without such rows has no such column.
+UNREADABLE = "unreadable"
+
 DECLARATION = Declaration(
     grain="one row per track_id",
     key=("track_id",),
