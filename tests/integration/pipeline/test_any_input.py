@@ -37,7 +37,7 @@ def shop() -> Iterator[Shop]:
 
 @pytest.fixture(scope="module")
 def environment(stack: "Stack", shop: Shop) -> dict[str, str]:
-    stack.fresh()
+    stack.reset()
     return {
         "DEFTUNES_HOME": str(stack.home),
         "DEFTUNES_API_URL": shop.url,
