@@ -111,6 +111,7 @@ class SongsSnapshot:
 
     Attributes:
         at: the database's `now()`.
+        received_at: this machine's clock at that moment.
         identity: what a cursor is bound to; it means nothing where one of these is another.
         position: how far the server's log is; before that of a cursor, the cursor means nothing. None: not known.
         cursor: every transaction before it has ended; None where `xmin` does not tell what changed (a view).
@@ -128,6 +129,7 @@ class SongsSnapshot:
             "pg_snapshot_xmax(pg_current_snapshot())::text as horizon"
         )
         self.at = datetime.fromisoformat(now["at"]).replace(tzinfo=UTC)
+        self.received_at = datetime.now(UTC)
         self.ignored = self._check_columns()
         self.unreadable, self.encoding = 0, ""
         self.identity = identity_of(session, TABLE, COLUMNS)

@@ -8,7 +8,11 @@ from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.entities import Entity
 from deftunes.core.errors import RefusedError
 from deftunes.core.interval import Interval, midnight
+from deftunes.core.services import Service
 from deftunes.state.landings import Committed, Draft, Receipt
+
+# What a person can do besides having the source's clock corrected.
+_OTHER_CLOCK = {Service.API: ", or date the answers by this machine's clock: DEFTUNES_HTTP_DATE=false"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +88,7 @@ def refuse_older(
             raise RefusedError(
                 f"{entity} {draft.unit}: expected an answer at most a day older than what is in use, of "
                 f"{used.extracted_at.isoformat()}, got one of {draft.extracted_at.isoformat()} by the source's clock. "
-                "Nothing was changed. Have that clock corrected, or date the answers by this machine's clock: "
-                "DEFTUNES_HTTP_DATE=false"
+                f"Nothing was changed. Have that clock corrected{_OTHER_CLOCK.get(entity.declaration.source, '')}"
             )
 
 

@@ -20,6 +20,7 @@ import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
@@ -28,9 +29,11 @@ from deftunes.adapters.lake import JsonObject
 from deftunes.adapters.songs_session import TABLE
 from deftunes.adapters.songs_source import Compared, SongsSnapshot, SongsSource
 from deftunes.core import layout
+from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
 from deftunes.core.interval import Interval
-from deftunes.extract.landed import Landed, notes_of, refuse_shrunk, units_of
+from deftunes.extract.landed import Landed, notes_of, refuse_older, refuse_shrunk, units_of
 from deftunes.job import Job
 from deftunes.resources import Resources
 from deftunes.state.landings import Draft, Landings, Receipt
@@ -111,13 +114,15 @@ def land_songs(
     `conflicting` (two different rows under one key: only all rows tell whether one of them is gone).
 
     Raises:
-        RefusedError: the catalogue shrank by more than the share `max_shrink`.
+        RefusedError: the catalogue shrank by more than the share `max_shrink`, or is far older than the one in use.
         RetriableError: PostgreSQL is away or ended the connection.
-        DeftunesError: there is no such table, or not with these columns, or it may not be read.
+        DeftunesError: there is no such table, or not with these columns, or it may not be read, or the server's clock
+            is far ahead of ours.
 
     """
     with tempfile.TemporaryDirectory() as folder, source.snapshot() as songs:
         notes = [f"columns of {TABLE} that are not landed: {', '.join(songs.ignored)}"] if songs.ignored else []
+        believed_until = _believed_until(songs)
         in_use = landings.in_use(layout.SNAPSHOT)
         refuse = partial(
             refuse_shrunk,
@@ -164,7 +169,8 @@ def land_songs(
                 f"{songs.unreadable} (server encoding {songs.encoding})"
             )
         refuse(came=draft.source["rows"])
-        committed = landings.commit(draft, interval)
+        refuse_older([draft], {layout.SNAPSHOT: in_use} if in_use else {}, landings.entity, believed_until)
+        committed = landings.commit(draft, interval, believed_until=believed_until)
         notes += notes_of([committed])
         written, unchanged = units_of([committed])
         size = sum(path.stat().st_size for path, _ in draft.files)
@@ -178,6 +184,22 @@ def land_songs(
         bytes=size,
         notes=(*notes,),
     )
+
+
+def _believed_until(songs: SongsSnapshot) -> datetime:
+    """How late a landing can be dated. The server's clock may be behind ours; one ahead would shut out later landings.
+
+    Raises:
+        DeftunesError: the server's clock says that it is later.
+
+    """
+    until = songs.received_at + MAX_CLOCK_SKEW
+    if songs.at > until:
+        raise DeftunesError(
+            f"DEFTUNES_SONGS_DSN: expected a server whose clock is of today, {songs.received_at:%Y-%m-%d} by this "
+            f"machine's clock, got {songs.at:%Y-%m-%d}. Nothing was changed; have the clock corrected that is wrong"
+        )
+    return until
 
 
 def _decide(base: _Base | None, in_use: Receipt | None, *, conflicting: int, full_after: int) -> _How:

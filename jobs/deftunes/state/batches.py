@@ -122,12 +122,13 @@ def superseded_batches(lake: "Lake", refs: Refs, batch: Batch) -> list[str]:
     unpublished = {batch_id_of(snapshot) for snapshot in snapshots if snapshot.snapshot_id not in on_main}
     manifests = [read_manifest(lake, batch.entity, batch_id) for batch_id in unpublished if batch_id]
     published = published_manifest(lake, refs, batch.entity)
+    landings = Landings(lake, batch.entity)
     return [
         manifest.batch_id
         for manifest in manifests
         if (manifest.interval, manifest.rules) == (batch.interval, batch.rules)
         and any(
-            _is_newer(manifest, unit, marker)
+            _is_newer(landings, manifest, unit, marker)
             for unit, marker in read_markers(lake, batch.entity, published, manifest.landings).items()
         )
     ]
@@ -169,7 +170,10 @@ def _landings_in_use(landings: Landings, interval: Interval, days: Sequence[date
     return found
 
 
-def _is_newer(manifest: Manifest, unit: str, marker: Marker) -> bool:
+def _is_newer(landings: Landings, manifest: Manifest, unit: str, marker: Marker) -> bool:
     """Whether a batch's landing of a unit is newer than what `main` holds, or was validated by other rules."""
     landing = manifest.landings[unit]
-    return landing > marker.landing or (landing == marker.landing and manifest.rules != marker.rules)  # sort by age
+    if landing == marker.landing:
+        return manifest.rules != marker.rules
+    # Folders sort by age. What follows on a landing that was dated in the future is dated before it.
+    return landing > marker.landing or marker.landing in landings.withdrawn(unit)

@@ -1,7 +1,9 @@
 import csv
 import gzip
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
@@ -342,6 +344,57 @@ def test_a_user_without_rights_is_an_error_with_its_sqlstate(published: LandedSo
     assert published.land().written == (), "a reader finds the same server and table"
     published.dsn = admin
     published.sql("drop owned by reader", "drop role reader")
+
+
+@contextmanager
+def clock_ahead(catalogue: LandedSongs, ahead: str) -> Iterator[None]:
+    """The server tells this time: a function that its user finds before PostgreSQL's own."""
+    catalogue.sql(
+        "create schema clock",
+        "create function clock.now() returns timestamptz language sql as "
+        f"$$select pg_catalog.now() + interval '{ahead}'$$",
+    )
+    right = catalogue.dsn
+    catalogue.dsn = psycopg2.extensions.make_dsn(right, options="-c search_path=clock,pg_catalog")
+    try:
+        yield
+    finally:
+        catalogue.dsn = right
+        catalogue.sql("drop schema clock cascade")
+
+
+def test_a_server_whose_clock_is_days_ahead_is_refused(published: LandedSongs) -> None:
+    published.sql(f"insert into deftunes.songs (track_id) values ('{key(7)}')")
+    before = published.objects()
+    with (
+        clock_ahead(published, "25 hours"),
+        pytest.raises(DeftunesError, match=r"clock is of today.*Nothing was changed") as caught,
+    ):
+        published.land()
+    assert type(caught.value) is DeftunesError
+    assert published.objects() == before
+
+
+def test_a_clock_that_was_ahead_freezes_nothing(published: LandedSongs) -> None:
+    """Landed while our clock was ahead, too, or by an earlier release."""
+    published.sql(f"insert into deftunes.songs (track_id) values ('{key(7)}')")
+    with clock_ahead(published, "10 years"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deftunes.extract.songs.MAX_CLOCK_SKEW", timedelta(days=5000))
+        published.land()
+    late = published.publish()
+    published.sql(f"insert into deftunes.songs (track_id) values ('{key(8)}')")
+    landed = published.land()
+    assert published.landed_keys() == [key(8)]
+    assert published.in_use.extracted_at < late.extracted_at
+    assert f"withdrawn (landings: 1, first: {late.key})" in landed.notes[0]
+
+
+def test_a_clock_that_was_set_back_by_days_is_refused(published: LandedSongs) -> None:
+    published.sql(f"insert into deftunes.songs (track_id) values ('{key(7)}')")
+    before = published.objects()
+    with clock_ahead(published, "-25 hours"), pytest.raises(RefusedError, match=r"Have that clock corrected$"):
+        published.land()
+    assert published.objects() == before
 
 
 @pytest.mark.parametrize(

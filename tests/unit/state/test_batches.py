@@ -4,16 +4,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from deftunes.adapters.catalog import Refs
+from deftunes.adapters.catalog import BATCH_PROPERTY, Refs
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.core.interval import Interval
 from deftunes.core.stages import RunWindow
-from deftunes.state.batches import Batch, plan_batch, resume_batch
+from deftunes.state.batches import Batch, plan_batch, resume_batch, superseded_batches
 from deftunes.state.landings import Draft, Landings
 from deftunes.state.manifest import Manifest, write_manifest
 from deftunes.state.markers import is_marked, write_markers
@@ -29,7 +31,7 @@ RULES = "r" * 16
 class Main(Refs):
     """A table whose main holds one batch, or nothing."""
 
-    table: None = None
+    table: Any = None
     batch_id: str | None = None
 
     @property
@@ -48,12 +50,21 @@ def lake(tmp_path: Path) -> MemoryLake:
     return lake
 
 
-def land_day(lake: MemoryLake, day: date, content: str, tmp_path: Path, hour: int = 0) -> None:
+def land_day(
+    lake: MemoryLake,
+    day: date,
+    content: str,
+    tmp_path: Path,
+    hour: int = 0,
+    year: int = 2020,
+    believed_until: datetime | None = None,
+) -> None:
     file = tmp_path / "part"
     file.write_text(content)
     digest = content.encode().hex().ljust(64, "0")[-64:]
-    at = datetime(2020, 2, 1, hour, tzinfo=UTC)
-    Landings(lake, Entity.SESSIONS).commit(Draft(layout.day_unit(day), at, digest, 1, ((file, 1),)), INTERVAL)
+    at = datetime(year, 2, 1, hour, tzinfo=UTC)
+    draft = Draft(layout.day_unit(day), at, digest, 1, ((file, 1),))
+    Landings(lake, Entity.SESSIONS).commit(draft, INTERVAL, believed_until=believed_until)
 
 
 def planned(lake: MemoryLake, main: Refs | None = None, rules: str = RULES, days: tuple[date, ...] = DAYS) -> Batch:
@@ -150,6 +161,26 @@ def test_a_batch_begun_before_keeps_its_landings_and_days(lake: MemoryLake, tmp_
     assert begun.landings == {**batch.landings, layout.day_unit(linked): landing}
     assert sorted(begun.pending) == sorted(manifest.landings)
     assert begun.linked_days == {linked, *DAYS}
+
+
+@pytest.mark.parametrize("landed", ["newer", "after one that was withdrawn", "older", "the same"])
+def test_a_written_batch_is_superseded_while_main_lacks_it(lake: MemoryLake, tmp_path: Path, landed: str) -> None:
+    late = landed == "after one that was withdrawn"
+    land_day(lake, DAY, "in main", tmp_path, hour=2, year=2060 if late else 2020)
+    main = publish_batch(lake, planned(lake))
+    if landed != "the same":
+        believed_until = datetime(2021, 1, 1, tzinfo=UTC)
+        land_day(lake, DAY, "written", tmp_path, hour=1 if landed == "older" else 3, believed_until=believed_until)
+    written = replace(planned(lake, main), id="f" * 16, pending=(layout.day_unit(DAY),))
+    publish_batch(lake, written, mark=False)
+    summary = SimpleNamespace(additional_properties={BATCH_PROPERTY: written.id})
+    table = SimpleNamespace(
+        metadata=SimpleNamespace(
+            snapshots=[SimpleNamespace(snapshot_id=2, summary=summary)], snapshot_by_id=lambda _: None
+        )
+    )
+    superseded = superseded_batches(lake, Main(table=table, batch_id=main.batch_of(1)), written)
+    assert superseded == ([written.id] if landed in {"newer", "after one that was withdrawn"} else [])
 
 
 def test_a_manifest_is_never_replaced_by_one_of_other_landings_or_days(lake: MemoryLake) -> None:
