@@ -34,11 +34,10 @@ from deftunes.adapters.http_pages import DEFAULT_BOUNDS, PageBounds, PageCounter
 from deftunes.adapters.http_retry import TransientError, retrying
 from deftunes.adapters.jsonarray import JsonArray, MalformedError, NotRecordsError, TruncatedError
 from deftunes.core.clock import MAX_CLOCK_SKEW
-from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
+from deftunes.core.errors import DeftunesError, RetriableError
 
 _CHUNK = 1 << 20
 _REDIRECTS = 5
-_LONGEST_LABEL = 63  # of a host name: RFC 1035, 2.3.4
 _HTTP, _HTTPS = 80, 443
 
 Receive = Callable[[list[bytes]], None]  # takes records, each as sent, on one line
@@ -71,8 +70,8 @@ class PurchaseApi:
     """The client. Threads may share it: each has a connection of its own.
 
     Args:
-        base_url: what `/users` and `/sessions` are below.
-        token: bearer token, sent to this host only.
+        base_url: what `/users` and `/sessions` are below, as settings hold it: checked, without a slash at the end.
+        token: bearer token, sent to this host only; checked, too.
         budget: seconds a request is tried again, counted from its first failure.
         timeout: seconds to wait for a connection or for the next bytes; a long answer that keeps coming is not cut.
         dated: whether the API's clock dates its answers; otherwise ours does.
@@ -96,13 +95,7 @@ class PurchaseApi:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        try:
-            _check_base_url(base_url)
-        except ValueError:  # an IPv6 address without its bracket
-            raise BadUsageError("DEFTUNES_API_URL: expected http://HOST or https://HOST, got no URL") from None
-        if token and not (token.isascii() and token.isprintable() and " " not in token):
-            raise BadUsageError("DEFTUNES_API_TOKEN: expected letters, digits and signs, got a blank or a line break")
-        self._base_url = base_url.rstrip("/")
+        self._base_url = base_url
         self._auth = _Bearer(base_url, token)
         self._budget = budget
         self._timeout = timeout
@@ -296,27 +289,6 @@ class _Bearer(AuthBase):
 def _origin(url: str) -> tuple[str, str | None, int]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or (_HTTPS if parts.scheme == "https" else _HTTP)
-
-
-def _check_base_url(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise BadUsageError("DEFTUNES_API_URL: expected http://HOST or https://HOST, got something else")
-    if parts.username or parts.password:
-        raise BadUsageError("DEFTUNES_API_URL: expected no credentials in it; DEFTUNES_API_TOKEN takes the token")
-    if not url.isprintable() or " " in url:
-        raise BadUsageError("DEFTUNES_API_URL: expected no blank and no line break in it")
-    if parts.query or parts.fragment:
-        raise BadUsageError("DEFTUNES_API_URL: expected no query and no fragment in it")
-    try:
-        port_is_one = parts.port != 0
-    except ValueError:
-        port_is_one = False
-    if not port_is_one:
-        raise BadUsageError("DEFTUNES_API_URL: expected a port from 1 to 65535")
-    labels = parts.hostname.rstrip(".").split(".")
-    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
-        raise BadUsageError("DEFTUNES_API_URL: expected a host name, got one with a part that is empty or too long")
 
 
 def _records(body: IO[bytes], response: requests.Response, url: str) -> JsonArray:
