@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from deftunes.adapters.lake import Lake
 from deftunes.extract.songs import CHANGES, FULL
 from song_catalog.songs import CREATE_TABLE
+from support.cluster import Cluster, embedded_binaries, other_binaries
 from support.landed_songs import LandedSongs, Row, key
-from support.postgres import Cluster, cluster, servers, wheel
 
 ROWS = 20
 FILL = (
@@ -206,13 +206,13 @@ def test_whatever_happens_between_runs_main_is_the_source(catalogue: LandedSongs
 
 
 @contextmanager
-def own_server(lake: Lake, programs: Path, *options: str) -> Iterator[tuple[Cluster, LandedSongs]]:
+def own_server(lake: Lake, binaries: Path | None = None, **options: str) -> Iterator[tuple[Cluster, LandedSongs]]:
     """A server of this test's own, with twenty songs that are landed and published."""
-    with cluster(programs, *options) as server:
+    with Cluster(binaries, options) as server:
         server.ask("create schema deftunes")
         server.ask(CREATE_TABLE)
         server.ask(FILL)
-        songs = LandedSongs(None, server.dsn, lake)  # type: ignore[arg-type] - asked through the server, which restarts
+        songs = LandedSongs(None, server.dsn(), lake)  # type: ignore[arg-type] - asked through the server, which restarts
         songs.land()
         songs.publish()
         yield server, songs
@@ -230,9 +230,9 @@ def update(number: int, title: str) -> str:
     return f"update deftunes.songs set title = '{title}' where track_id = '{key(number)}'"
 
 
-@pytest.mark.parametrize("programs", servers(), ids=str)
-def test_every_server_that_can_be_had_is_followed_and_read_anew_after_a_restart(lake: Lake, programs: Path) -> None:
-    with own_server(lake, programs) as (server, songs):
+@pytest.mark.parametrize("binaries", [embedded_binaries(), *other_binaries()], ids=str)
+def test_every_server_that_can_be_had_is_followed_and_read_anew_after_a_restart(lake: Lake, binaries: Path) -> None:
+    with own_server(lake, binaries) as (server, songs):
         assert None not in songs.in_use.source["identity"].values()
         assert songs.land().written == ()
         server.ask(update(1, "changed"))
@@ -245,24 +245,24 @@ def test_every_server_that_can_be_had_is_followed_and_read_anew_after_a_restart(
         assert (songs.kind(), landed(songs)) == (FULL, source(server))
         songs.publish()
         server.stop()
-        server.go_on()
+        server.start()
         assert any("server start" in note for note in songs.land().notes)
         assert songs.kind() == FULL
 
 
 def test_a_database_set_back_to_a_copy_is_read_anew_however_far_it_went_on(lake: Lake) -> None:
-    with own_server(lake, wheel()) as (server, songs):
-        copy = server.home / "copy"
+    with own_server(lake) as (server, songs):
+        copy = server.folder / "copy"
         server.stop()
         server.copy(copy)
-        server.go_on()
+        server.start()
         for number in range(10):
             server.ask(update(1, f"lost {number}"))
         songs.land()
         songs.publish()
         server.stop()
         server.set_back(copy)
-        server.go_on()
+        server.start()
         for number in range(40):
             server.ask(update(2, f"kept {number}"))
         server.ask("select pg_switch_wal()")
@@ -278,13 +278,13 @@ def test_a_database_set_back_to_a_copy_is_read_anew_however_far_it_went_on(lake:
 
 def test_commits_that_a_crash_took_back_are_noticed(lake: Lake) -> None:
     # Commits of the last ten seconds are in memory only; one killed session takes the whole server with it.
-    with own_server(lake, wheel(), "synchronous_commit=off", "wal_writer_delay=10s") as (server, songs):
+    with own_server(lake, synchronous_commit="off", wal_writer_delay="10s") as (server, songs):
         server.ask("checkpoint")
         for number in range(5):
             server.ask(update(1, f"lost {number}"))
         songs.land()
         songs.publish()
-        with closing(psycopg2.connect(server.dsn)) as victim:
+        with closing(psycopg2.connect(server.dsn())) as victim:
             os.kill(victim.info.backend_pid, signal.SIGKILL)
             server.wait(lambda: server.ask("select 1") == [(1,)])
         assert source(server)[key(1)] != "lost 4", "else this test tries nothing"
@@ -297,15 +297,18 @@ def test_commits_that_a_crash_took_back_are_noticed(lake: Lake) -> None:
 
 
 def test_a_promoted_standby_that_lacked_the_last_transactions_is_read_anew(lake: Lake) -> None:
-    options = ("wal_level=replica", "max_wal_senders=4", "hot_standby=on")
-    with own_server(lake, wheel(), *options) as (server, songs), cluster(wheel(), *options, create=None) as standby:
+    options = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
+    with (
+        own_server(lake, **options) as (server, songs),
+        Cluster(options=options, without_files=True) as standby,
+    ):
         server.program(
-            "pg_basebackup", "-D", standby.data, "-h", server.home, "-p", server.port,
+            "pg_basebackup", "-D", standby.data, "-h", server.folder, "-p", server.port,
             "-U", "postgres", "-R", "-X", "stream",
         )  # fmt: skip
-        standby.go_on()
+        standby.start()
         # A standby is followed as well: it replays one history.
-        songs.dsn = standby.dsn
+        songs.dsn = standby.dsn()
         songs.land()
         songs.publish()
         server.ask(update(4, "replayed"))
@@ -314,17 +317,17 @@ def test_a_promoted_standby_that_lacked_the_last_transactions_is_read_anew(lake:
         assert (songs.kind(), landed(songs)) == (CHANGES, {key(4): "replayed"})
         standby.stop(signal.SIGQUIT)
 
-        songs.dsn = server.dsn
+        songs.dsn = server.dsn()
         for number in range(9):
             server.ask(update(1, f"lost {number}"))
         songs.land()
         songs.publish()
         server.stop(signal.SIGQUIT)
-        standby.go_on()
+        standby.start()
         standby.program("pg_ctl", "promote", "-w", "-D", standby.data)
         for number in range(30):
             standby.ask(update(2, f"kept {number}"))
-        songs.dsn = standby.dsn
+        songs.dsn = standby.dsn()
 
         songs.land()
 
@@ -335,10 +338,10 @@ def test_a_promoted_standby_that_lacked_the_last_transactions_is_read_anew(lake:
 
 
 def test_a_cursor_half_the_circle_behind_is_of_no_use(lake: Lake) -> None:
-    with own_server(lake, wheel()) as (server, songs):
+    with own_server(lake) as (server, songs):
         server.stop()
         server.program("pg_resetwal", "-f", "-e", 1, server.data)
-        server.go_on()
+        server.start()
         songs.land()
         songs.publish()
         assert songs.published
@@ -360,13 +363,13 @@ def test_a_role_that_may_not_ask_how_the_server_is_follows_it_by_the_rest(lake: 
         "pg_control_system()", "pg_control_checkpoint()", "pg_postmaster_start_time()", "pg_current_wal_insert_lsn()",
         "pg_walfile_name(pg_lsn)",
     )  # fmt: skip
-    with own_server(lake, wheel()) as (server, songs):
+    with own_server(lake) as (server, songs):
         server.ask("create role reader login; grant usage on schema deftunes to reader")
         server.ask("grant select on deftunes.songs to reader")
         for function in forbidden:
             server.ask(f"revoke execute on function {function} from public")
         server.ask("revoke select on pg_stat_bgwriter from public")
-        songs.dsn = psycopg2.extensions.make_dsn(server.dsn, user="reader")
+        songs.dsn = psycopg2.extensions.make_dsn(server.dsn(), user="reader")
         songs.land()
         songs.publish()
         unsaid = {name for name, fact in songs.in_use.source["identity"].items() if fact is None}

@@ -73,7 +73,7 @@ def test_the_next_run_ends_right(
         stage()
     stopping.join()
     assert "DETAIL" not in str(lost.value)
-    if cluster.process.poll() is not None:
+    if not cluster.is_running:
         with pytest.raises(RetriableError, match="expected the warehouse to answer"):
             stage()
         cluster.start()
