@@ -263,6 +263,20 @@ def expect_open_files(least: int) -> int:
     return allowed
 
 
+def expect_interpreter() -> str:
+    """The Python of this process, which starts others: services, Spark's workers.
+
+    Raises:
+        DeftunesError: this user may not start it: it is where only another one may look.
+    """
+    if not os.access(sys.executable, os.X_OK):
+        raise DeftunesError(
+            f"expected that uid {os.geteuid()} may start {Path(sys.executable).resolve()}, got that it may not. Run as "
+            "the user who owns it, or set up the checkout with a Python that every user may run"
+        )
+    return sys.executable
+
+
 @contextmanager
 def exported(variables: Mapping[str, str]) -> Iterator[None]:
     """Set variables for a library in this process that reads the environment itself; as before afterwards."""
@@ -284,10 +298,14 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def export_spark_runtime(java_home: Path | None) -> None:
-    """Let pyspark start this Java, and this very Python as its workers; None: the image or Glue brings its own."""
+    """Let pyspark start this Java, and this very Python as its workers; None: the image or Glue brings its own.
+
+    Raises:
+        DeftunesError: this user may not start this Python.
+    """
     if java_home is not None:
         os.environ["JAVA_HOME"] = str(java_home)
-        os.environ["PYSPARK_PYTHON"] = sys.executable
+        os.environ["PYSPARK_PYTHON"] = expect_interpreter()
         # A Spark of this machine, or options for it, are not for the one that is pinned here.
         for name in ("SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS"):
             os.environ.pop(name, None)

@@ -1,11 +1,10 @@
 """The embedded Purchase API: its simulator, run as a process and never imported."""
 
 import signal
-import sys
 from typing import ClassVar
 
 from deftunes.core.services import Service
-from deftunes.core.settings import Settings
+from deftunes.core.settings import Settings, expect_interpreter
 from deftunes.embedded.home import Home, Record, write_atomically
 from deftunes.embedded.process import LOOPBACK, answers_http
 
@@ -29,7 +28,7 @@ class Api:
         dsn = home.secret("catalog-dsn")
         write_atomically(dsn, settings.songs_dsn.get_secret_value())
         return [
-            sys.executable, "-P", "-m", "purchase_api", "serve", "--port", str(port), "--seed", _SEED,
+            expect_interpreter(), "-P", "-m", "purchase_api", "serve", "--port", str(port), "--seed", _SEED,
             "--catalog-dsn-file", str(dsn), "--state-dir", str(home.data(self.service)),
             # Its clock moves on to whatever day is requested, so every interval has sales.
             "--clock", "follows",

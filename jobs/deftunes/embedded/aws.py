@@ -1,7 +1,6 @@
 """The embedded AWS: MiniStack's S3, Glue catalog and Secrets Manager, made durable by `aws_server`."""
 
 import signal
-import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,7 +8,7 @@ from pydantic import SecretStr
 
 from deftunes.core import layout
 from deftunes.core.services import Service
-from deftunes.core.settings import Settings
+from deftunes.core.settings import Settings, expect_interpreter
 from deftunes.embedded.home import Home, Record
 from deftunes.embedded.process import LOOPBACK, answers_http
 
@@ -31,7 +30,7 @@ class Aws:
 
     def command(self, home: Home, port: int, facts: dict[str, str], settings: Settings) -> list[str]:
         """The durable server around MiniStack."""
-        return [sys.executable, "-P", "-m", "deftunes.embedded.aws_server", str(port), str(_objects(home))]
+        return [expect_interpreter(), "-P", "-m", "deftunes.embedded.aws_server", str(port), str(_objects(home))]
 
     def environment(self, home: Home) -> dict[str, str]:
         """MiniStack's settings: persist everything, open no other port, use no Docker engine of this machine."""

@@ -14,7 +14,7 @@ from deftunes.adapters.catalog import Refs, silver_table
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
 from deftunes.core.services import Service
-from deftunes.core.settings import REPOSITORY, SPARK_FILES, expect_open_files, user_name
+from deftunes.core.settings import REPOSITORY, SPARK_FILES, expect_interpreter, expect_open_files, user_name
 from deftunes.embedded import resolve
 from deftunes.resources import Resources
 
@@ -112,7 +112,7 @@ def _check(explain: Explain, name: str, look: Callable[[], str], remedy: str) ->
 def _python() -> str:
     if sys.version_info[:2] != (3, 11):
         raise DeftunesError(f"expected Python 3.11, got {sys.version.split()[0]}")
-    return sys.version.split()[0]
+    return f"{sys.version.split()[0]}, {expect_interpreter()}"
 
 
 def _checkout() -> str:

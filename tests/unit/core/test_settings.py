@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from deftunes.core.errors import BadUsageError
-from deftunes.core.settings import Settings, described, read_settings, redacted
+from deftunes.core.errors import BadUsageError, DeftunesError
+from deftunes.core.settings import Settings, described, expect_interpreter, read_settings, redacted
 
 SECRET = "s3cret-Pa55"
 VARIABLES = {row.variable for row in described(Settings())}
@@ -71,6 +72,14 @@ def test_a_credential_that_no_header_holds_is_refused_and_not_shown(name: str, w
     told = refusal(**{name: within})
     assert name in told
     assert "s3cret" not in told
+
+
+def test_a_python_that_this_user_may_not_start_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.touch(mode=0o600)
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(DeftunesError, match=rf"may start {python}, got that it may not"):
+        expect_interpreter()
 
 
 def test_a_value_of_blanks_is_unset() -> None:
