@@ -80,7 +80,7 @@ e2e: setup images ## Everything in containers: the demo, reruns, kills and resta
 	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e
 
 .PHONY: drills
-drills: setup ## Every order of intervals, every bad record, every kill -9, two runs at once: half an hour
+drills: setup ## Every order of intervals, every bad record, every kill -9, two runs at once, a busy S3: half an hour
 	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m drill tests/drills
 
 .PHONY: lint

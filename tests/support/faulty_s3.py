@@ -66,7 +66,7 @@ class FaultyS3:
             def log_message(self, *_: object) -> None: ...
 
             def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = _body(self)
                 if proxy._next(self.command, self.path):
                     self.refuse()
                 else:
@@ -82,7 +82,7 @@ class FaultyS3:
             def forward(self, body: bytes) -> None:
                 assert proxy._upstream
                 connection = http.client.HTTPConnection(proxy._upstream.hostname or "", proxy._upstream.port)
-                kept = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+                kept = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
                 connection.request(self.command, self.path, body or None, kept)
                 answer = connection.getresponse()
                 content = answer.read()
@@ -106,3 +106,16 @@ class FaultyS3:
             do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815
 
         return Handler
+
+
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    """The body of a request; Arrow's client sends it in chunks and tells no length."""
+    if request.headers.get("Transfer-Encoding") != "chunked":
+        return request.rfile.read(int(request.headers.get("Content-Length") or 0))
+    chunks = []
+    while size := int(request.rfile.readline().split(b";")[0], 16):
+        chunks.append(request.rfile.read(size))
+        request.rfile.readline()
+    while request.rfile.readline().strip():
+        pass
+    return b"".join(chunks)
