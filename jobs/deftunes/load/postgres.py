@@ -19,6 +19,7 @@ from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.load.tables import columns_of, create_statement, index_statements, quoted, table_name
 from deftunes.state import bookkeeping
+from deftunes.state.bookkeeping import LoadCheckpoint
 
 _CHUNK_ROWS = 16_384
 _CSV = csv.WriteOptions(include_header=False, quoting_style="all_valid")
@@ -40,6 +41,8 @@ def create_tables(connection: WarehouseConnection) -> None:
         bookkeeping.create_schema(connection, layout.DATABASE)
         for entity in missing:
             connection.run(create_statement(entity))
+            # Of a table that somebody dropped, the checkpoint says what is there no more.
+            bookkeeping.save_checkpoint(connection, entity, LoadCheckpoint(None, None))
 
 
 def fit_table(connection: WarehouseConnection, entity: Entity, table: Table) -> None:

@@ -49,14 +49,19 @@ class LoadCheckpoint:
 
 
 def create_tables(connection: WarehouseConnection) -> None:
-    """Create the tables where they are missing; writes nothing otherwise."""
+    """Create the tables and the rows of checkpoints where they are missing; writes nothing otherwise.
+
+    A copy of the schemas without their rows has the tables alone.
+    """
     with connection.transaction():
         present = connection.run(
             f"select count(*) from information_schema.tables where table_schema = %s and table_name in {_TABLES}",
             (layout.CONTROL_SCHEMA,),
         )
-    if present[0][0] == len(_TABLES):
-        return
+        if present[0][0] >= len(_TABLES):
+            checkpoints = connection.run(f"select count(*) from {LOADED}")
+            if checkpoints[0][0] > len(Entity):
+                return
     with connection.transaction():
         lock_setup(connection)
         create_schema(connection, layout.CONTROL_SCHEMA)

@@ -165,6 +165,24 @@ def test_main_set_back_is_loaded_anew(pipeline: WarehousePipeline) -> None:
     assert enqueued(pipeline) == {("songs", "*", None)}
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [f"drop table {layout.DATABASE}.songs cascade", f"truncate {layout.DATABASE}.songs, {bookkeeping.LOADED}"],
+    ids=["a table", "the rows of a copy"],
+)
+def test_what_the_warehouse_lost_is_loaded_anew(pipeline: WarehousePipeline, lost: str) -> None:
+    pipeline.silver.upsert_songs([song_row(1), song_row(2)])
+    pipeline.load()
+    clear_queue(pipeline)
+    with pipeline.warehouse.hold(exclusive=True) as session, session.transaction():
+        session.run(lost)
+
+    pipeline.load()
+
+    assert rows_of(pipeline, Entity.SONGS) == main_of(pipeline, Entity.SONGS)
+    assert ("songs", bookkeeping.EVERYTHING, None) in enqueued(pipeline)
+
+
 def test_a_new_silver_column_is_null_for_the_past(pipeline: WarehousePipeline) -> None:
     pipeline.silver.upsert_songs([song_row(1), song_row(2)])
     pipeline.load(Entity.SONGS)
