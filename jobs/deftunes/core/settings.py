@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     max_price: Annotated[Decimal, Field(ge=0, le=10**10, decimal_places=10)] = Field(
         default=Decimal(2), description="highest price of an item; above: quarantine"
     )
-    max_rejected: Share = Field(default=0.05, description="share of rejected rows above which a batch is refused")
+    max_rejected: Share = Field(default=0.05, description="share of rejected records above which a batch is refused")
     max_shrink: Share = Field(
         default=0.2, description="share of rows an answer may lack, compared with the landing in use"
     )

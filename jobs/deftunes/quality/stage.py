@@ -112,6 +112,12 @@ def _evaluate(spark: "SparkSession", batch: Batch, head: int, rules: Ruleset) ->
 
 
 def _share_rejected(manifest: Manifest, max_rejected: float) -> RuleOutcome:
-    share = manifest.rejected / manifest.received if manifest.received else 0.0
-    detail = f"{manifest.rejected} of {manifest.received} records rejected ({share:.2%})"
-    return RuleOutcome(f"rejected / received <= {max_rejected:g}", share <= max_rejected, detail)
+    """What was rejected, as a share of what the source holds: an increment has few songs, and any of them may be bad.
+
+    One record stops nothing, however many items it has and however few others came with it, unless none is allowed.
+    """
+    compared_with = max(manifest.received, manifest.source_rows)
+    share = manifest.rejected / compared_with if compared_with else 0.0
+    alone = manifest.records_rejected == 1 and max_rejected > 0
+    detail = f"{manifest.rejected} of {compared_with} records rejected ({share:.2%})"
+    return RuleOutcome(f"rejected / received <= {max_rejected:g}", alone or share <= max_rejected, detail)

@@ -26,7 +26,8 @@ class Manifest:
 
     Of events, `days` are those whose rows the batch replaces, `linked_days` the ones of them outside the interval, and
     `links` says for each day which others hold a session that it holds, too. Of users, `mended` are the instants of
-    other landings of which the batch removes versions.
+    other landings of which the batch removes versions. `received` and `rejected` are in items for sessions;
+    `records_rejected` counts a session once.
     """
 
     entity: Entity
@@ -41,6 +42,8 @@ class Manifest:
     conflicting: int = 0  # records that share their key with a different one of the same landing
     received: int = 0
     rejected: int = 0
+    records_rejected: int | None = None  # None: by a release that did not count them
+    source_rows: int = 0  # what the source holds, where `received` is a part of it
     released: tuple[str, ...] = ()  # records in quarantine that these rules accept
     mended: tuple[datetime, ...] = ()
 

@@ -7,6 +7,7 @@ ignored and named once by the caller. The DQDL row rules validate what this modu
 instants serves extract, so no record is readable for one stage and not for the other.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,10 @@ _CENT = Decimal("0.01")
 _PRICE_LIMIT = Decimal(10) ** 10  # decimal(12,2)
 _DEGREE_LIMIT = Decimal(1000)  # decimal(11,8)
 _DEGREE = Decimal("0.00000001")
+_DEGREES = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LOCATION_PARTS = 5
+# Of a session's own texts, which each of its rows repeats: what one record makes of them has to stay in proportion.
+_SESSION_TEXT_LIMIT = 16_383
 _MISSING = object()
 _UNREADABLE = object()
 
@@ -70,9 +74,9 @@ def conform_session(raw: str) -> ParsedSession:
         row.problems.append(_expected("the record", "a JSON object", value))
         return ParsedSession(digest, row, [])
     take = _Fields(value, row)
-    take("session_id", _text)
-    take("user_id", _text)
-    take("user_agent", _text)
+    take("session_id", _session_text)
+    take("user_id", _session_text)
+    take("user_agent", _session_text)
     take("session_start_time", _instant)
     items = value.get("session_items", _MISSING)
     if not isinstance(items, list):
@@ -141,7 +145,7 @@ def conform_user(raw: str) -> ParsedUser:
 
 
 def session_rows(line: str) -> Iterator[dict[str, Any]]:
-    """A session's row, which carries its record, and one row per item."""
+    """A session's row, which carries its record, and one row per item unless the session is rejected already."""
     parsed = conform_session(line)
     yield {
         "digest": parsed.digest,
@@ -151,7 +155,7 @@ def session_rows(line: str) -> Iterator[dict[str, Any]]:
         "problems": parsed.row.problems,
         **parsed.row.values,
     }
-    for item in parsed.items:
+    for item in parsed.items if not parsed.row.problems else ():
         yield {"digest": parsed.digest, "problems": item.problems, **parsed.row.values, **item.values}
 
 
@@ -207,6 +211,13 @@ def _text(value: Any) -> str:
     return value
 
 
+def _session_text(value: Any) -> str:
+    text = _text(value)
+    if len(text) > _SESSION_TEXT_LIMIT:
+        raise _WrongTypeError(f"text of at most {_SESSION_TEXT_LIMIT} characters")
+    return text
+
+
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise _WrongTypeError("true or false")
@@ -235,9 +246,12 @@ def _price(value: Any) -> Decimal:
 
 def _degrees(value: Any) -> Decimal:
     """The API sends coordinates as text; silver keeps 8 decimals (a millimetre)."""
+    # Decimal() takes more for a number: underscores, blanks and line ends, the digits of other scripts.
+    if not _DEGREES.fullmatch(_text(value)):
+        raise _WrongTypeError("degrees as text")
     try:
-        degrees = Decimal(_text(value)).quantize(_DEGREE)
-    except ArithmeticError:  # no number, or one with more digits than can be rounded
+        degrees = Decimal(value).quantize(_DEGREE)
+    except ArithmeticError:  # more digits than can be rounded
         raise _WrongTypeError("degrees as text") from None
     # What is kept has to fit: 999.999999999 is below the limit until it is rounded.
     if not degrees.is_finite() or abs(degrees) >= _DEGREE_LIMIT:

@@ -12,7 +12,8 @@ import pyarrow as pa
 Row = Mapping[str, Any]
 Conform = Callable[[str], Iterable[Row]]
 
-# Whichever comes first: a text may be of any length, and a column of an Arrow batch ends at 2 GiB.
+# Whichever comes first: a text may be of any length, a record may have any number of rows that repeat it, and a column
+# of an Arrow batch ends at 2 GiB.
 _ROWS_A_BATCH = 5_000
 _CHARACTERS_A_BATCH = 32 << 20
 
@@ -52,11 +53,12 @@ class Converter:
         for batch in landed:
             for line, path in zip(batch.column("value").to_pylist(), batch.column("path").to_pylist(), strict=True):
                 source = self.origin[path.removeprefix(self.prefix).rpartition("/")[0]]
-                rows.extend({**source, **row} for row in self.conform(line))
-                characters += len(line)
-                if len(rows) >= _ROWS_A_BATCH or characters >= _CHARACTERS_A_BATCH:
-                    yield _record_batch(rows, schema)
-                    rows, characters = [], 0
+                for row in self.conform(line):
+                    rows.append({**source, **row})
+                    characters += sum(len(value) for value in row.values() if isinstance(value, str))
+                    if len(rows) >= _ROWS_A_BATCH or characters >= _CHARACTERS_A_BATCH:
+                        yield _record_batch(rows, schema)
+                        rows, characters = [], 0
         if rows:
             yield _record_batch(rows, schema)
 

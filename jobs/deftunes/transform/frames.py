@@ -21,8 +21,9 @@ class Validation:
     """A batch's rows, and which of its records were accepted.
 
     `rows` are the accepted rows, typed. `rejected` has one row per rejected record: landing, record, record_sha256,
-    reasons; `accepted` has key and record_sha256 of each accepted one. Counts are in items for sessions; `conflicting`
-    are records that share their key with a different one of the same landing.
+    reasons; `accepted` has key and record_sha256 of each accepted one. `received` and `rejected_count` are in items for
+    sessions; `records_rejected` are the records that these are of; `conflicting` are records that share their key with
+    a different one of the same landing. `source_rows` is what the source holds, where the landing is a part of it.
     """
 
     rows: "DataFrame"
@@ -30,7 +31,9 @@ class Validation:
     accepted: "DataFrame"
     received: int
     rejected_count: int
+    records_rejected: int
     conflicting: int = 0
+    source_rows: int = 0
     unknown_fields: tuple[str, ...] = ()
 
 

@@ -199,25 +199,28 @@ def _validation(sessions: "DataFrame", items: "DataFrame") -> Validation:
     counts = sessions.agg(
         F.sum(F.when(_is_dated(), weight)).alias("received"),
         F.sum(F.when(_is_dated() & ~_is_accepted(), weight)).alias("rejected"),
+        F.count(F.when(_is_dated() & ~_is_accepted(), 1)).alias("sessions_rejected"),
         F.count(F.when(~_is_dated(), 1)).alias("undated"),
         F.count(F.when(_is_dated() & (F.col("conflicting") > 1), 1)).alias("conflicting"),
         F.array_sort(F.array_distinct(F.flatten(F.collect_set("unknown")))).alias("unknown"),
     ).collect()[0]
     accepted_items = items.where(_is_accepted())
     rejected_items = items.where(~_is_accepted())
-    items_rejected = rejected_items.count()
+    counted = rejected_items.agg(F.count("*").alias("items"), F.countDistinct("digest").alias("sessions"))
+    in_accepted = counted.collect()[0]
     rejected = rejected_records(sessions.where(~_is_accepted() | ~_is_dated()))
-    if items_rejected:
+    if in_accepted["items"]:
         rejected = rejected.unionByName(rejected_records(_with_record(rejected_items, sessions)))
     accepted = accepted_records(sessions.where(_is_accepted() & _is_dated()), "session_id").unionByName(
         accepted_records(_with_record(accepted_items, sessions), "session_id")
     )
     return Validation(
         rows=accepted_items,
-        rejected=rejected if counts["rejected"] or counts["undated"] or items_rejected else None,
+        rejected=rejected if counts["rejected"] or counts["undated"] or in_accepted["items"] else None,
         accepted=accepted,
         received=counts["received"] or 0,
-        rejected_count=(counts["rejected"] or 0) + items_rejected,
+        rejected_count=(counts["rejected"] or 0) + in_accepted["items"],
+        records_rejected=counts["sessions_rejected"] + in_accepted["sessions"],
         conflicting=counts["conflicting"],
         unknown_fields=tuple(counts["unknown"] or ()),
     )

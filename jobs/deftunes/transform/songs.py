@@ -133,6 +133,8 @@ def validate(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", ru
         accepted=accepted_records(songs.where(accepted), "track_id"),
         received=counts["received"],
         rejected_count=counts["rejected"],
+        records_rejected=counts["rejected"],
+        source_rows=chain[-1].source["rows"],
         conflicting=counts["conflicting"],
     )
 

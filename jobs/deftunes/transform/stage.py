@@ -122,6 +122,8 @@ def _manifest(catalog: "Catalog", batch: Batch, work: "Work") -> Manifest:
         conflicting=validation.conflicting,
         received=validation.received,
         rejected=validation.rejected_count,
+        records_rejected=validation.records_rejected,
+        source_rows=validation.source_rows,
         released=_released(catalog, batch.entity, work),
         mended=work.mended,
     )

@@ -125,6 +125,7 @@ def validate(spark: "SparkSession", lake: "Lake", receipt: "Receipt", rules: "Ru
         accepted=accepted_records(users.where(accepted), "user_id"),
         received=counts["received"],
         rejected_count=counts["rejected"],
+        records_rejected=counts["rejected"],
         conflicting=counts["conflicting"],
         unknown_fields=tuple(counts["unknown"] or ()),
     )

@@ -407,6 +407,54 @@ def test_a_source_that_breaks_changes_nothing(
     assert (pipeline.silver_snapshots(), pipeline.objects()) == before
 
 
+@pytest.mark.parametrize(
+    "flaw", [{"user_id": "nobody"}, {"user_agent": "x" * 300_000}], ids=lambda flaw: next(iter(flaw))
+)
+def test_one_bad_session_stops_nothing_whatever_its_size(pipeline: Pipeline, shop: Shop, flaw: dict[str, str]) -> None:
+    day = 70 if "user_id" in flaw else 71
+    for number in range(day * 100, day * 100 + 3):
+        shop.sell(number, at(day), 0.99)
+    shop.sell(day * 100 + 3, at(day), *[0.5] * 1000, **flaw)
+    shop.sell(day * 100 + 4, at(day), *[0.5] * 100, user_agent="y" * 16_383)
+    pipeline.run((day, day + 1), API)
+    assert [len(days_of(pipeline, day * 100 + each)) for each in range(5)] == [1, 1, 1, 0, 100]
+    (held,) = [row for row in pipeline.quarantine() if session_id(day * 100 + 3) in row["record"]]
+    assert any(next(iter(flaw)) in reason for reason in held["reasons"])
+    assert_gold_follows(pipeline)
+
+
+def test_bad_songs_of_an_increment_stop_the_others_only_where_the_catalogue_is_bad(pipeline: Pipeline) -> None:
+    dsn = pipeline.catalogue.dsn
+    pipeline.run_until_published((0, 1), PipelineName.SONGS)
+    first, second, third, fourth = sorted(row["track_id"] for row in pipeline.silver("songs"))[:4]
+    live = sum(not row["is_deleted"] for row in pipeline.silver("songs"))
+    assert 2 / live <= pipeline.settings.max_rejected < 3 / live
+    before = {row["track_id"]: row for row in pipeline.silver("songs")}
+
+    def change(title: str, **song_ids: str) -> None:
+        for track, song_id in song_ids.items():
+            _execute(dsn, f"update deftunes.songs set song_id = '{song_id}' where track_id = '{track}'")
+        _execute(dsn, f"update deftunes.songs set title = '{title}' where track_id = '{fourth}'")
+
+    def silver() -> dict[str, dict[str, Any]]:
+        pipeline.run_until_published((0, 1), PipelineName.SONGS)
+        return {row["track_id"]: row for row in pipeline.silver("songs")}
+
+    change("one", **{first: "bad", second: "bad, too"})
+    now = silver()
+    assert now[fourth]["title"] == "one"
+    assert {key: row for key, row in now.items() if key != fourth} == {
+        key: row for key, row in before.items() if key != fourth
+    }
+    held = [row for row in pipeline.quarantine() if row["entity"] == "songs" and first in row["record"]]
+    assert len(held) == 1
+    change("two", **{first: "bad again", second: "bad again", third: "bad"})
+    with pytest.raises(RefusedError, match=rf"3 of {live} records rejected"):
+        silver()
+    change("three", **{track: before[track]["song_id"] for track in (first, second, third)})
+    assert silver()[fourth]["title"] == "three"
+
+
 def test_another_threshold_validates_the_same_landing_again(pipeline: Pipeline, shop: Shop) -> None:
     shop.sell(50, at(50), 0.99, 1.5)
     pipeline.run_until_published((50, 51), API)

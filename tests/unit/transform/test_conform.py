@@ -29,6 +29,11 @@ SESSION = {
     "session_start_time": "2020-01-01T23:59:59.999999+01:00",
 }  # fmt: skip
 
+USER = {
+    "user_id": "u" * 36, "user_name": "Ada", "user_lastname": "L", "user_since": "2020-01-02T10:00:00Z",
+    "user_location": ["52.4", "0.26", "Ely", "GB", "Europe/London"],
+}  # fmt: skip
+
 
 def session(price_text: str | None = None, **changes: Any) -> str:
     text = json.dumps({**SESSION, **changes})
@@ -68,6 +73,33 @@ def test_the_records_of_a_session_of_many_items_are_read_at_once() -> None:
     raw = session(session_items=[{**ITEM, "price": -number} for number in range(8000)])
     records = item_records(raw, range(1, 8001))
     assert [json.loads(record)["item"]["price"] for record in records] == [-number for number in range(8000)]
+
+
+@given(st.integers(0, 40_000), st.sampled_from(["session_id", "user_id", "user_agent"]), st.integers(0, 50))
+def test_what_a_session_makes_of_its_texts_is_in_proportion(length: int, name: str, items: int) -> None:
+    raw = session(session_items=[ITEM] * items, **{name: "x" * length})
+    rows = list(session_rows(raw))
+    made = sum(len(value) for row in rows for value in row.values() if isinstance(value, str))
+    assert made < len(raw) + (items + 1) * (16_383 + 200)
+    assert bool(rows[0]["problems"]) is (length > 16_383)
+    assert rows[0]["item_count"] == items  # it counts with all of them, whatever becomes of it
+    assert len(rows) == (1 if rows[0]["problems"] else 1 + items)
+
+
+@given(
+    st.text(max_size=12) | st.from_regex(r"\s?[+-]?[0-9_.\u0664\uff11]{1,8}([eE][+-]?[0-9]{1,4})?\s?", fullmatch=True)
+)
+def test_degrees_are_digits_as_everybody_writes_them(text: str) -> None:
+    record = json.dumps({**USER, "user_location": [text, "-71.13", "Ely", "GB", "Europe/London"]})
+    user = conform_user(record)
+    read = user.row.values["latitude"]
+    written = text.isascii() and "_" not in text and text == text.strip()
+    assert (read is None) is bool(user.row.problems)
+    if read is not None:
+        assert written
+        assert abs(Decimal(text) - read) <= Decimal("0.000000005")
+    elif written and text.lstrip("+-").replace(".", "", 1).isdigit():
+        assert abs(Decimal(text)) >= 999
 
 
 @pytest.mark.parametrize("depth", [100, 900, 950, 980, 990, 1000, 1100, 5000])
