@@ -5,6 +5,7 @@ ADBC is used below its DB-API layer, which would import pandas or polars where t
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from deftunes.adapters.postgres_errors import cause_of, is_transient
 from deftunes.core.errors import DeftunesError, RetriableError
 
 TABLE = "deftunes.songs"
+# As libpq takes one apart (conninfo_uri_parse_options): a password may hold a question mark.
+_URI = re.compile(r"(?P<address>postgres(?:ql)?://(?:[^@/]*@)?[^?]*)(?:\?(?P<options>.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,9 @@ def connect(dsn: str) -> Iterator[Session]:
 
 def _in_utf8(dsn: str) -> str:
     """The same libpq string; of an option that is there twice, the last one counts."""
-    if dsn.startswith(("postgresql://", "postgres://")):
-        return f"{dsn}{'&' if '?' in dsn else '?'}client_encoding=UTF8"
+    if uri := _URI.fullmatch(dsn):
+        options = [option for option in (uri["options"] or "").split("&") if option]
+        return f"{uri['address']}?{'&'.join([*options, 'client_encoding=UTF8'])}"
     return f"{dsn} client_encoding=UTF8"
 
 

@@ -62,6 +62,8 @@ _KEY_HASH = "hashtextextended(track_id::text, 0)"
 _WRAP = 1 << 64
 # What the server says of text that it cannot give as UTF-8: character_not_in_repertoire, untranslatable_character.
 _NOT_UTF8 = frozenset({"22021", "22P05"})
+# What it says where nobody may use a language, or has dropped it: insufficient_privilege, undefined_object.
+_NO_LANGUAGE = frozenset({"42501", "42704"})
 _PLACES = "deftunes.unreadable"
 _PLACE = f"{TABLE}.tableoid::text || {TABLE}.ctid::text"
 
@@ -149,12 +151,17 @@ class SongsSnapshot:
         """Write every row to Parquet, in the order of the table; hashes the keys on the way."""
         hashes = 0
 
+        def sql() -> str:
+            nonlocal hashes
+            hashes = 0  # the answer is asked for again where a row of it stopped the first
+            return f"select {self._columns()}, {_KEY_HASH} as key_hash from {self._from}"
+
         def strip(batch: pa.RecordBatch) -> pa.RecordBatch:
             nonlocal hashes
             hashes += pc.sum(batch.column("key_hash")).as_py() or 0
             return batch.drop_columns(["key_hash"])
 
-        rows = self._write(lambda: f"select {self._columns()}, {_KEY_HASH} as key_hash from {self._from}", path, strip)
+        rows = self._write(sql, path, strip)
         return Compared(rows, hashes % _WRAP, rows)
 
     def write_changed(self, since: int, path: Path) -> int:
@@ -235,8 +242,7 @@ class SongsSnapshot:
     def _find_unreadable(self) -> None:
         """Find the rows with text that the server cannot convert, by asking it row by row; it keeps their places."""
         texts = ", ".join(self._reads[name] for name in self._texts)
-        self._session.execute(
-            f"""do $$ declare each record; places text[] := '{{}}'; begin
+        search = f"""do $$ declare each record; places text[] := '{{}}'; begin
             for each in select {_PLACE} as place, concat_ws(' ', {texts}) as texts from {TABLE} loop
                 begin
                     perform convert_to(each.texts, 'UTF8');
@@ -246,7 +252,16 @@ class SongsSnapshot:
             end loop;
             perform set_config('{_PLACES}', array_to_string(places, ' '), true);
             end $$"""
-        )
+        try:
+            self._session.execute(search)
+        except RefusedByServerError as refusal:
+            if refusal.sqlstate not in _NO_LANGUAGE:
+                raise
+            raise DeftunesError(
+                f"{TABLE}: expected text that can be given as UTF-8, got other bytes in some rows. To hold these apart "
+                "the user of DEFTUNES_SONGS_DSN needs PL/pgSQL (`grant usage on language plpgsql`), which is refused: "
+                f"{refusal}"
+            ) from refusal
         found = self._session.row(
             f"select cardinality(string_to_array(current_setting('{_PLACES}'), ' ')) as rows, "
             "current_setting('server_encoding') as encoding"
@@ -257,8 +272,12 @@ class SongsSnapshot:
         found = {
             row["name"]: row["type"]
             for row in self._session.rows(
-                "select a.attname::text as name, coalesce(b.typname, t.typname)::text as type from pg_attribute a "
-                "join pg_type t on t.oid = a.atttypid left join pg_type b on b.oid = nullif(t.typbasetype, 0) "
+                # Of a domain, perhaps over another one, the type that it is made of.
+                "with recursive made_of as (select oid, oid as of, typname, typbasetype from pg_type "
+                "union all select made_of.oid, base.oid, base.typname, base.typbasetype from made_of "
+                "join pg_type base on base.oid = made_of.typbasetype) "
+                "select a.attname::text as name, made_of.typname::text as type from pg_attribute a "
+                "join made_of on made_of.oid = a.atttypid and made_of.typbasetype = 0 "
                 f"where a.attrelid = '{TABLE}'::regclass and a.attnum > 0 and not a.attisdropped order by a.attnum"
             )
         }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.errors import PySparkException, PythonException
 
-from deftunes.adapters.failures import DISK_FULL_CODES, is_transient
+from deftunes.adapters.failures import DISK_FULL_CODES, DISK_FULL_STATUS, is_transient
 from deftunes.core.errors import DeftunesError, RetriableError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _of_aws(message: str) -> _Told | None:
     if answer:
         status, code = int(answer[1]), answer[2] or ""
         line = _around(message, answer[0])
-        if code in DISK_FULL_CODES:
+        if code in DISK_FULL_CODES or status == DISK_FULL_STATUS:
             return DeftunesError, f"the disk of S3 is full: {line}", "free space there"
         if is_transient(code, status):
             return RetriableError, f"AWS failed Spark: {line}", "run the command again"

@@ -323,6 +323,30 @@ def test_a_number_of_another_type_is_read_exactly(catalogue: LandedSongs) -> Non
     assert [row["artist_hotttnesss"], row["year"], row["track_7digitalid"]] == [0.5, "1999", 9007199254740993]
 
 
+def test_a_domain_is_read_as_what_it_is_made_of(catalogue: LandedSongs) -> None:
+    catalogue.sql(
+        "create domain deftunes.word as text", "create domain deftunes.title as deftunes.word",
+        "create domain deftunes.number as int", "create domain deftunes.year as deftunes.number check (value > 0)",
+        "alter table deftunes.songs alter title type deftunes.title, alter year type deftunes.year",
+    )  # fmt: skip
+    catalogue.sql(f"insert into deftunes.songs (track_id, title, year) values ('{key(1)}', 'Ça', 1999)")
+    catalogue.land()
+    (row,) = catalogue.rows()
+    assert (row["title"], row["year"]) == ("Ça", 1999)
+
+
+@pytest.mark.parametrize("ending", ["", "?", "?&", "?application_name=a&", "?application_name=a&&"])
+@pytest.mark.parametrize("password", ["plain", "with?mark", "with?mark=and&more"])
+def test_any_form_of_a_uri_is_read_as_libpq_reads_it(catalogue: LandedSongs, ending: str, password: str) -> None:
+    parameters = psycopg2.extensions.parse_dsn(catalogue.dsn)
+    catalogue.sql(f"insert into deftunes.songs (track_id) values ('{key(1)}')")
+    host = parameters["host"].replace("/", "%2F")
+    at = f"{host}:{parameters['port']}/{parameters['dbname']}"
+    catalogue.dsn = f"postgresql://{parameters['user']}:{password}@{at}{ending}"
+    catalogue.land()
+    assert catalogue.landed_keys() == [key(1)]
+
+
 def test_columns_that_nobody_asked_for_are_reported_and_left(published: LandedSongs) -> None:
     published.sql("alter table deftunes.songs add mood text, add tempo int", "update deftunes.songs set mood = 'blue'")
 

@@ -11,6 +11,7 @@ from psycopg2.extensions import make_dsn
 
 from deftunes.adapters.lake import Lake
 from deftunes.core.entities.songs import UNREADABLE
+from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.extract.songs import CHANGES, FULL
 from song_catalog.songs import CREATE_TABLE
 from support.landed_songs import LandedSongs, key
@@ -32,10 +33,11 @@ def encoded(stack: Stack, lake: Lake, request: pytest.FixtureRequest) -> Iterato
                 f"create database encoded encoding '{request.param}' locale 'C' locale_provider libc template template0"
             )
         dsn = make_dsn(server, dbname="encoded")
-        with closing(psycopg2.connect(dsn)) as connection:
+        # As it is: the driver itself knows fewer encodings than the server.
+        with closing(psycopg2.connect(dsn, client_encoding="SQL_ASCII")) as connection:
             connection.autocommit = True
             songs = LandedSongs(connection, dsn, lake)
-            songs.sql("set client_encoding = 'SQL_ASCII'", "create schema deftunes", CREATE_TABLE)
+            songs.sql("create schema deftunes", CREATE_TABLE)
             yield songs
         with admin.cursor() as cursor:
             cursor.execute("drop database encoded with (force)")
@@ -127,6 +129,47 @@ def test_a_key_that_cannot_be_given_is_a_key(encoded: LandedSongs) -> None:
     assert (encoded.kind(), encoded.landed_keys()) == (FULL, [key(1), "\\351"])
     encoded.publish()
     assert encoded.land().written == ()
+
+
+@pytest.mark.parametrize("encoded", ["SQL_ASCII"], indirect=True)
+def test_the_keys_of_a_landing_that_was_read_twice_count_once(encoded: LandedSongs) -> None:
+    for number in range(2000):  # some batches are read before the row that stops the answer
+        insert(encoded, number, b"plain", "SQL_ASCII")
+    insert(encoded, 2000, b"\xe9", "SQL_ASCII")
+    encoded.land()
+    keys = encoded.in_use.source["keys"]
+    with encoded.connection.cursor() as cursor:
+        cursor.execute("select mod(sum(hashtextextended(track_id, 0)), 2::numeric ^ 64)::text from deftunes.songs")
+        assert int(cursor.fetchall()[0][0]) % 2**64 == int(keys)
+    encoded.publish()
+    assert encoded.land().written == ()
+
+
+@pytest.mark.parametrize("encoded", ["SQL_ASCII"], indirect=True)
+@pytest.mark.parametrize(
+    "taken",
+    ["revoke usage on language plpgsql from public", "drop extension plpgsql cascade"],
+    ids=["right", "language"],
+)
+def test_without_a_language_to_search_in_the_cause_and_the_way_on_are_named(encoded: LandedSongs, taken: str) -> None:
+    insert(encoded, 1, b"plain", "SQL_ASCII")
+    insert(encoded, 2, b"\xe9", "SQL_ASCII")
+    encoded.sql(taken, "drop role if exists reader_of_bytes", "create role reader_of_bytes login")
+    encoded.sql(*(f"grant {right} to reader_of_bytes" for right in (
+        "usage on schema deftunes", "select on deftunes.songs"
+    )))  # fmt: skip
+    encoded.dsn = make_dsn(encoded.dsn, user="reader_of_bytes")
+    with pytest.raises(DeftunesError, match=r"got other bytes in some rows.* needs PL/pgSQL .*plpgsql") as refused:
+        encoded.land()
+    assert not isinstance(refused.value, RetriableError)
+    encoded.sql("drop owned by reader_of_bytes", "drop role reader_of_bytes")
+
+
+@pytest.mark.parametrize("encoded", ["MULE_INTERNAL"], indirect=True)
+def test_an_encoding_that_nothing_converts_is_named(encoded: LandedSongs) -> None:
+    with pytest.raises(DeftunesError, match="MULE_INTERNAL") as refused:
+        encoded.land()
+    assert not isinstance(refused.value, RetriableError)
 
 
 @pytest.mark.parametrize("encoded", ["LATIN1", "UTF8"], indirect=True)

@@ -1,11 +1,11 @@
 """Who acts on what the JVM's two clients of AWS say, in the words that they say it in. The real ones: integration."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from py4j.protocol import Py4JError
 
-from deftunes.adapters.failures import TRANSIENT_CODES, TRANSIENT_STATUSES
+from deftunes.adapters.failures import DISK_FULL_STATUS, TRANSIENT_CODES, TRANSIENT_STATUSES
 from deftunes.adapters.spark_failures import spark_failures
 from deftunes.core.errors import DeftunesError
 from deftunes.core.settings import Settings
@@ -29,14 +29,17 @@ def failed(words: str) -> DeftunesError:
 @given(
     st.sampled_from(sorted(TRANSIENT_CODES)) | st.from_regex(r"[A-Za-z]{1,30}", fullmatch=True), st.integers(400, 599)
 )
+@example("BandwidthLimitExceeded", DISK_FULL_STATUS)
 @settings(max_examples=300, deadline=None)
 def test_an_answer_is_judged_by_the_one_table_and_named(code: str, status: int) -> None:
     first = failed(SDK_1.format(code=code, status=status))
     second = failed(SDK_2.format(status=status))
-    assert first.exit_code == (75 if code in TRANSIENT_CODES or status in TRANSIENT_STATUSES else 1)
+    passes = code in TRANSIENT_CODES or status in TRANSIENT_STATUSES
+    assert first.exit_code == (75 if passes and status != DISK_FULL_STATUS else 1)
     assert second.exit_code == (75 if status in TRANSIENT_STATUSES else 1)
     assert code in str(first)
     assert str(status) in str(second)
+    assert all(("the disk of S3 is full" in str(said)) is (status == DISK_FULL_STATUS) for said in (first, second))
 
 
 @pytest.mark.parametrize(
