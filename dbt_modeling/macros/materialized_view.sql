@@ -49,3 +49,37 @@
 {% macro redshift__get_create_materialized_view_as_sql(relation, sql) -%}
     {{ return(dbt.redshift__get_create_materialized_view_as_sql(relation, sql)) }}
 {%- endmacro %}
+
+
+{#
+    dbt's own macro, with one addition: --full-refresh replaces a view only where its SQL or its indexes are others. What
+    people built on a view stands as long as it does. PostgreSQL compares: it shows both definitions in one form.
+#}
+{% macro should_full_refresh() %}
+    {%- set asked = dbt.should_full_refresh() -%}
+    {%- if not asked or target.type != 'postgres' or config.get('materialized') != 'materialized_view' -%}
+        {{ return(asked) }}
+    {%- endif -%}
+    {%- set held = load_cached_relation(this) -%}
+    {%- if held is none or not held.is_materialized_view -%}
+        {{ return(true) }}
+    {%- endif -%}
+    {%- set offered = this.identifier ~ '_offered' -%}
+    {%- do run_query('create temporary view ' ~ offered ~ ' as ' ~ sql) -%}
+    {%- set same = run_query(
+        "select pg_get_viewdef('pg_temp." ~ offered ~ "'::regclass) = pg_get_viewdef('" ~ held ~ "'::regclass)"
+    ).columns[0].values()[0] -%}
+    {%- do run_query('drop view pg_temp.' ~ offered) -%}
+    {{ return(not same or get_materialized_view_configuration_changes(held, config) is not none) }}
+{% endmacro %}
+
+
+{# The adapter's would drop what people built on the view, too; without CASCADE PostgreSQL names it and keeps all. #}
+{% macro postgres__drop_materialized_view(relation) -%}
+    drop materialized view if exists {{ relation }}
+{%- endmacro %}
+
+
+{% macro redshift__drop_materialized_view(relation) -%}
+    {{ return(dbt.redshift__drop_materialized_view(relation)) }}
+{%- endmacro %}

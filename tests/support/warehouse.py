@@ -1,9 +1,10 @@
 """Silver, a warehouse and the two stages between them, for tests."""
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from deftunes.adapters.catalog import open_catalog
@@ -31,6 +32,7 @@ class WarehousePipeline:
     silver: Silver
     warehouse: Warehouse
     work: Path
+    project: Path = PROJECT
 
     def load(self, *entities: Entity) -> list[Loaded]:
         """Load these entities, or all."""
@@ -38,9 +40,19 @@ class WarehousePipeline:
             load(self.silver.catalog, self.silver.lake, self.warehouse, entity) for entity in entities or tuple(Entity)
         ]
 
+    def with_view_changed(self, view: str, old: str, new: str) -> Self:
+        """The same with another release's dbt project, in which a BI view has another text."""
+        project = self.work / f"project-{uuid4().hex}"
+        shutil.copytree(self.project, project)
+        path = project / "models" / "bi_views" / f"{view}.sql"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        return replace(self, project=project)
+
     def model(self, start: date, end: date, **options: bool) -> Modelled:
         """Model these days."""
-        return model(self.warehouse, Interval(start, end), project=PROJECT, work=self.work, **options)
+        return model(self.warehouse, Interval(start, end), project=self.project, work=self.work, **options)
 
 
 def new_warehouse_pipeline(

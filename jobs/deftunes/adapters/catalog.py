@@ -47,6 +47,13 @@ def silver_table(catalog: "Catalog", name: str) -> Table | None:
         return None
 
 
+def rows_of(table: Table | None) -> int:
+    """The rows that `main` holds, as Iceberg counted them."""
+    snapshot = table.current_snapshot() if table else None
+    summary = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
+    return int(summary.get("total-records", 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Refs:
     """The branches of one table at one moment, and how they descend from each other."""

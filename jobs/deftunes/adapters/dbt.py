@@ -11,7 +11,9 @@ from deftunes.core.settings import exported
 
 _GOOD = {"success", "pass", "no-op"}
 _SKIPPED = "skipped"
-# Behind these words PostgreSQL quotes the rows that it stumbled over, and a row may be a person.
+THREADS = 4  # as in profiles.yml
+# Behind these words PostgreSQL quotes the rows that it stumbled over, and a row may be a person; or it names tables.
+_NAMES = "because other objects depend on it"
 _ROWS = re.compile(r"\b(DETAIL|CONTEXT):.*", re.DOTALL)
 
 
@@ -63,12 +65,14 @@ class Project:
                 digest.update(path.read_bytes())
         return digest.hexdigest()[:16]
 
-    def build(self, environment: Mapping[str, str], *, full_refresh: bool) -> Built:
+    def build(self, environment: Mapping[str, str], *, full_refresh: bool, threads: int = THREADS) -> Built:
         """`dbt build`: models and data tests in their order; what follows a failed test is left as it is.
 
-        Unit tests test the SQL and not the data; the project's own tests run them.
+        Each thread has a connection of its own. Unit tests test the SQL and not the data; the project's own tests run
+        them.
         """
-        arguments = ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if full_refresh else [])]
+        arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", str(threads)]
+        arguments += ["--full-refresh"] if full_refresh else []
         return self._run(arguments, environment)
 
     def _run(self, arguments: list[str], environment: Mapping[str, str]) -> Built:
@@ -111,4 +115,4 @@ class Project:
 
 
 def _without_rows(message: str) -> str:
-    return _ROWS.sub("", message).strip()
+    return message if _NAMES in message else _ROWS.sub("", message).strip()

@@ -73,8 +73,13 @@ class Warehouse(Protocol):
         """Wait for the warehouse lock and hold it: exclusive until the end, shared in each transaction.
 
         Raises:
+            DeftunesError: the server or a pooler allows no second connection, on which to work under the lock.
             RetriableError: somebody else held it for longer than the lock timeout.
         """
+        ...
+
+    def free_connections(self) -> int | None:
+        """How many more connections the limits of this user and this database allow now; None: they have none."""
         ...
 
     def dbt_environment(self) -> dict[str, str]:

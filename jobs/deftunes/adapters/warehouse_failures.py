@@ -35,6 +35,18 @@ _LIMITS = (
     ("53300", "too many connections for database", "the connection limit of this database is reached"),
     ("53300", "too many clients", "max_connections of the server is reached"),
     ("53300", "connection slots are reserved", "max_connections of the server is reached"),
+    (
+        "55000",
+        "does not have a replica identity",
+        "a publication of this database publishes deletes: name its tables in the publication without the schemas "
+        "deftunes_*, or run `alter table ... replica identity full` for each of theirs",
+    ),
+    (
+        "2BP01",
+        "because other objects depend on it",
+        "this release changes a view that somebody's own view or function is built on: keep its SQL (pg_get_viewdef), "
+        "drop it, run `deftunes model` again, and create it again",
+    ),
     ("53100", "No space left on device", "the server's disk is full"),
     ("53400", "temporary file size exceeds", "temp_file_limit of this user ended it"),
     (

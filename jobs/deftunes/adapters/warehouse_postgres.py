@@ -18,22 +18,40 @@ from deftunes.adapters.warehouse_failures import connection_failure, translate_e
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection, cursor
+    from psycopg2.extensions import ConnectionInfo, connection, cursor
 
 # Any fixed number will do, as long as every release keeps it: "deftunes" as eight bytes.
 _LOCK = int.from_bytes(b"deftunes", "big")
 _COPY_BYTES = 1 << 20
 # A held connection is silent while dbt works; without probes a firewall forgets it and the lock goes with it.
 _KEEPALIVE = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-# What dbt's profile cannot carry, libpq reads from the environment.
+# What dbt's profile cannot carry, libpq reads from the environment: its options that have a variable
+# (https://www.postgresql.org/docs/18/libpq-envars.html) and are not in the profile.
 _LIBPQ_VARIABLES = {
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "options": "PGOPTIONS",
-    "gssencmode": "PGGSSENCMODE",
     "channel_binding": "PGCHANNELBINDING",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "gssdelegation": "PGGSSDELEGATION",
+    "gssencmode": "PGGSSENCMODE",
+    "gsslib": "PGGSSLIB",
+    "krbsrvname": "PGKRBSRVNAME",
+    "load_balance_hosts": "PGLOADBALANCEHOSTS",
+    "max_protocol_version": "PGMAXPROTOCOLVERSION",
+    "min_protocol_version": "PGMINPROTOCOLVERSION",
+    "options": "PGOPTIONS",
+    "require_auth": "PGREQUIREAUTH",
+    "requirepeer": "PGREQUIREPEER",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "sslcert": "PGSSLCERT",
+    "sslcertmode": "PGSSLCERTMODE",
+    "sslcompression": "PGSSLCOMPRESSION",
+    "sslcrl": "PGSSLCRL",
+    "sslcrldir": "PGSSLCRLDIR",
+    "sslkey": "PGSSLKEY",
+    "sslmode": "PGSSLMODE",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslsni": "PGSSLSNI",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
 }
 # What the server must speak to hold every text: SQL_ASCII stores the bytes as they come, and they come as UTF-8.
@@ -53,6 +71,20 @@ _ASK = (
     "do $$ declare answer refcursor := 'answer'; "
     "begin open answer for execute current_setting('deftunes.question'); end $$",
     "fetch all from answer",
+)
+
+
+# What the server lets this user, and this database, open beside what is open; superusers have no limits.
+_LIMITS = (
+    "select role.rolconnlimit as role_limit, base.datconnlimit as base_limit, base.oid as base, role.oid as role "
+    "from pg_roles as role, pg_database as base "
+    "where role.rolname = session_user and base.datname = current_database() and not role.rolsuper"
+)
+_FREE_CONNECTIONS = (
+    f"with limits as ({_LIMITS}) select least("
+    "case when role_limit >= 0 then role_limit - (select count(*) from pg_stat_activity where usesysid = role) end, "
+    "case when base_limit >= 0 then base_limit - (select count(*) from pg_stat_activity where datid = base) end"
+    ")::int from (select 1) as one left join limits on true"
 )
 
 
@@ -91,7 +123,16 @@ class PostgresWarehouse:
         with closing(self.connect()) as holder:
             with translate_errors("the warehouse lock"):
                 self.lock(holder, "pg_advisory_xact_lock")
+                _expect_second_allowed(holder)
+            self._expect_second_answered(holder)
             yield _PostgresConnection(self, holder)
+
+    def free_connections(self) -> int | None:
+        """See the protocol."""
+        with closing(self.connect()) as asking, translate_errors("a question"), asking.cursor() as cursor:
+            cursor.execute(_FREE_CONNECTIONS)
+            ((free,),) = cursor.fetchall()
+        return None if free is None else free + 1  # the one that asked is closed
 
     def dbt_environment(self) -> dict[str, str]:
         """What dbt and its driver read; see the protocol."""
@@ -106,6 +147,7 @@ class PostgresWarehouse:
                 "DEFTUNES_WAREHOUSE_USER": info.user,
                 "DBT_ENV_SECRET_WAREHOUSE_PASSWORD": info.password or "",
                 "PGCLIENTENCODING": _ENCODING,
+                **_address_of(info),
                 **{name: resolved[key] for key, name in _LIBPQ_VARIABLES.items() if resolved.get(key)},
             }
 
@@ -155,6 +197,20 @@ class PostgresWarehouse:
                     f"expected the warehouse lock within {self._lock_timeout:g} s, got none: another `load` or `model` "
                     "holds it. Run the command again when that has ended"
                 ) from None
+
+    def _expect_second_answered(self, holder: "connection") -> None:
+        """A pooler counts by itself: it lets a statement wait, then hangs up, as a server does that stops."""
+        try:
+            with closing(self.connect()) as second, second.cursor() as cursor:
+                cursor.execute("select 1")
+        except psycopg2.Error as error:
+            with translate_errors("the warehouse lock"), holder.cursor() as cursor:
+                cursor.execute("select 1")  # the server is up
+            raise DeftunesError(
+                "expected a second connection to the warehouse beside the one that holds the lock, got: "
+                f"{' '.join(str(error).split())}. Is a pooler between? It needs a pool_size of 2 at least; if it was "
+                "only busy, run the command again"
+            ) from error
 
 
 class _PostgresConnection:
@@ -231,6 +287,32 @@ class _Source(io.RawIOBase):
         except Exception as error:
             self.failure = error
             raise
+
+
+def _expect_second_allowed(holder: "connection") -> None:
+    """The server itself says what it would refuse for good."""
+    with holder.cursor() as cursor:
+        cursor.execute(_LIMITS)
+        limits = cursor.fetchall()
+    whose = [name for limit in limits for name, most in zip(("user", "database"), limit, strict=False) if most == 1]
+    if whose:
+        raise DeftunesError(
+            f"expected the warehouse to allow this {whose[0]} two connections, one for the lock and one to work on, "
+            f"got a connection limit of 1. Raise it: `alter {whose[0]} ... connection limit 8`"
+        )
+
+
+def _address_of(info: "ConnectionInfo") -> dict[str, str]:
+    """The address that stands for the host's name, where the string says one: of several the one that answered."""
+    options = info.dsn_parameters
+    addresses = (options.get("hostaddr") or "").split(",")
+    hosts, ports = ((options.get(name) or "").split(",") for name in ("host", "port"))
+    for number, address in enumerate(addresses):
+        host = hosts[number] if number < len(hosts) else ""
+        port = ports[number] if len(ports) > 1 else ports[0]
+        if address and info.host in {host, address} and port in {"", str(info.port)}:
+            return {"PGHOSTADDR": address}
+    return {}
 
 
 def _expect_encoding(opened: "connection") -> None:

@@ -72,6 +72,10 @@ class RedshiftWarehouse:
             self._lock(holder)
             yield _RedshiftConnection(holder, worker)
 
+    def free_connections(self) -> int | None:
+        """Not asked: `connection limit` of Redshift counts otherwise, and is rare; see the protocol."""
+        return None
+
     def dbt_environment(self) -> dict[str, str]:
         """What dbt and its driver read; see the protocol."""
         return {

@@ -45,6 +45,11 @@ def create_tables(connection: WarehouseConnection) -> None:
             bookkeeping.save_checkpoint(connection, entity, LoadCheckpoint(None, None))
 
 
+def is_empty(connection: WarehouseConnection, entity: Entity) -> bool:
+    """Whether the warehouse holds no row of an entity."""
+    return not connection.run(f"select 1 from {table_name(entity)} limit 1")
+
+
 def fit_table(connection: WarehouseConnection, entity: Entity, table: Table) -> None:
     """Give the table silver's new columns (NULL for the past) and widened types."""
     present: dict[str, str] = dict(

@@ -14,7 +14,7 @@ from typing import Protocol
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
-from deftunes.adapters.catalog import silver_table
+from deftunes.adapters.catalog import rows_of, silver_table
 from deftunes.adapters.lake import Lake
 from deftunes.adapters.warehouse import Dialect, Warehouse, WarehouseConnection
 from deftunes.core.entities import Entity
@@ -67,13 +67,15 @@ def load(catalog: Catalog, lake: Lake, warehouse: Warehouse, entity: Entity) -> 
         bookkeeping.create_tables(connection)
         if connection.dialect is Dialect.POSTGRES:
             postgres.create_tables(connection)
+        table = silver_table(catalog, entity)
         with connection.transaction():
-            before = bookkeeping.load_checkpoint(connection, entity)
-        if _head(silver_table(catalog, entity)) == before.snapshot_id:
+            before = _held(connection, entity, table)
+        if _head(table) == before.snapshot_id:
             return _unchanged(entity, before)
         with connection.transaction():
-            before = bookkeeping.load_checkpoint(connection, entity, lock=True)
+            bookkeeping.load_checkpoint(connection, entity, lock=True)
             table = silver_table(catalog, entity)  # again, now that no other load of this entity can run
+            before = _held(connection, entity, table)
             changes = changes_since(table, before.snapshot_id, entity, lake) if table else None
             if table is None or changes is None:
                 return _unchanged(entity, before)
@@ -83,6 +85,13 @@ def load(catalog: Catalog, lake: Lake, warehouse: Warehouse, entity: Entity) -> 
             crash_point(Failpoint.LOAD_BEFORE_COMMIT)
     crash_point(Failpoint.LOAD_AFTER_COMMIT)
     return Loaded(entity=entity, snapshot_id=after.snapshot_id, batch_id=after.batch_id, changed=True, rows=rows)
+
+
+def _held(connection: WarehouseConnection, entity: Entity, table: Table | None) -> LoadCheckpoint:
+    """What the warehouse holds; nothing, where somebody emptied the table behind the checkpoint's back."""
+    checkpoint = bookkeeping.load_checkpoint(connection, entity)
+    emptied = connection.dialect is Dialect.POSTGRES and rows_of(table) and postgres.is_empty(connection, entity)
+    return LoadCheckpoint(None, checkpoint.batch_id) if emptied else checkpoint
 
 
 def _unchanged(entity: Entity, checkpoint: LoadCheckpoint) -> Loaded:

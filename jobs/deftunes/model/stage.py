@@ -10,7 +10,7 @@ stops before the BI views are refreshed, and the change queue stays, so the next
 from dataclasses import dataclass
 from pathlib import Path
 
-from deftunes.adapters.dbt import Built, Project
+from deftunes.adapters.dbt import THREADS, Built, Project
 from deftunes.adapters.postgres_errors import is_transient
 from deftunes.adapters.warehouse import Dialect, Warehouse, WarehouseConnection
 from deftunes.adapters.warehouse_failures import explain_words
@@ -72,7 +72,11 @@ def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path
             rebuilt = bookkeeping.modelled_project(connection) != digest
             scope = enqueue_scope(connection, interval, everything=everything or rebuilt)
         crash_point(Failpoint.MODEL_BEFORE_BUILD)
-        built = dbt.build(warehouse.dbt_environment(), full_refresh=rebuilt or everything)
+        built = dbt.build(
+            warehouse.dbt_environment(),
+            full_refresh=rebuilt or everything,
+            threads=_threads(warehouse.free_connections()),
+        )
         if not built.succeeded:
             raise _failure(built, interval, dbt.log)
         crash_point(Failpoint.MODEL_AFTER_BUILD)
@@ -85,6 +89,11 @@ def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path
         models=built.models,
         tests=built.tests,
     )
+
+
+def _threads(free_connections: int | None) -> int:
+    """As many as the warehouse has connections for, beside one that dbt opens by itself."""
+    return THREADS if free_connections is None else max(1, min(THREADS, free_connections - 1))
 
 
 def _expect_silver(connection: WarehouseConnection) -> None:

@@ -14,7 +14,8 @@ from decimal import Decimal
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from deftunes.adapters.catalog import Refs, silver_table
+from deftunes.adapters.catalog import Refs, rows_of, silver_table
+from deftunes.adapters.warehouse import Dialect
 from deftunes.core import layout
 from deftunes.core.entities import Entity, entities_of
 from deftunes.core.errors import DeftunesError, RetriableError
@@ -69,8 +70,11 @@ def _reconcile(resources: Resources, name: PipelineName, entity: Entity, asked: 
     command = f"deftunes run {name}"
     batch = expect_published(resources, entity, asked, command)
     run_again = f"run: {command} --start {asked.start} --end {asked.end}"
-    on_main = Refs(silver_table(resources.catalog, entity)).batch_of(batch.base)
+    table = silver_table(resources.catalog, entity)
+    on_main = Refs(table).batch_of(batch.base)
     _expect_modelled(resources, entity, on_main, run_again)
+    if rows_of(table) and resources.warehouse.dialect is Dialect.POSTGRES:  # on Redshift it is the same table
+        _expect_rows(resources, entity, run_again)
     sales = None if entity.is_snapshot else _sales(resources, batch.interval, run_again)
     return Reconciliation(entity=entity, batch_id=on_main, sales=sales)
 
@@ -89,6 +93,14 @@ def _expect_modelled(resources: Resources, entity: Entity, on_main: str | None, 
         raise RetriableError(
             f"expected gold to show all that was loaded of {entity}, got {pending} changes that it does not show. "
             f"Unless another run is bringing them right now, {run_again}"
+        )
+
+
+def _expect_rows(resources: Resources, entity: Entity, run_again: str) -> None:
+    if not resources.warehouse.query(f"select 1 from {layout.DATABASE}.{entity} limit 1").rows:
+        raise DeftunesError(
+            f"expected the rows of {entity} in the warehouse, which main holds, got an empty table {layout.DATABASE}."
+            f"{entity}: did somebody empty it? {run_again[0].upper()}{run_again[1:]}"
         )
 
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from deftunes.adapters.catalog import Refs, silver_table
+from deftunes.adapters.catalog import Refs, rows_of, silver_table
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.state import quarantine
@@ -45,15 +45,14 @@ def latest_runs(lake: "Lake") -> "list[JsonObject]":
 
 
 def _state(resources: "Resources", entity: Entity, quarantined: int) -> dict[str, Any]:
-    refs = Refs(silver_table(resources.catalog, entity))
+    table = silver_table(resources.catalog, entity)
+    refs = Refs(table)
     published = published_manifest(resources.lake, refs, entity)
-    newest = next(refs.ancestors(refs.main), None)
-    summary = newest.summary.additional_properties if newest and newest.summary else {}
     return {
         "entity": entity.value,
         "batch_id": published.batch_id if published else None,
         "interval": str(published.interval) if published else None,
-        "rows": int(summary["total-records"]) if "total-records" in summary else 0,
+        "rows": rows_of(table),
         "received": published.received if published else None,
         "rejected": published.rejected if published else None,
         "in_quarantine": quarantined,

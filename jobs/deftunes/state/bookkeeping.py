@@ -24,7 +24,6 @@ EVERYTHING = "*"  # the unit that stands for all of an entity: a first load, or 
 
 # The second number of a two-number advisory lock never meets the one-number lock that connections hold.
 _LOCK_SETUP = "select pg_advisory_xact_lock(hashtext('deftunes_control'), 0)"
-_TABLES = ("loaded", "changed")
 _LOADED_TABLE = (
     f"create table if not exists {LOADED} (entity varchar(16) not null primary key, snapshot_id bigint, "
     "batch_id varchar(16))"
@@ -51,20 +50,19 @@ class LoadCheckpoint:
 def create_tables(connection: WarehouseConnection) -> None:
     """Create the tables and the rows of checkpoints where they are missing; writes nothing otherwise.
 
-    A copy of the schemas without their rows has the tables alone.
+    A copy of the schemas without their rows has the tables alone. Where the queue is gone and the checkpoints are not,
+    nobody knows what gold lacks: everything is enqueued.
     """
     with connection.transaction():
-        present = connection.run(
-            f"select count(*) from information_schema.tables where table_schema = %s and table_name in {_TABLES}",
-            (layout.CONTROL_SCHEMA,),
-        )
-        if present[0][0] >= len(_TABLES):
+        loaded, changed = _present(connection)
+        if loaded and changed:
             checkpoints = connection.run(f"select count(*) from {LOADED}")
             if checkpoints[0][0] > len(Entity):
                 return
     with connection.transaction():
         lock_setup(connection)
         create_schema(connection, layout.CONTROL_SCHEMA)
+        loaded, changed = _present(connection)  # again: another process may have made them meanwhile
         connection.run(_LOADED_TABLE)
         connection.run(_CHANGED_TABLE.format(unit=_UNIT[connection.dialect]))
         for entity in (*(entity.value for entity in Entity), _GOLD):
@@ -72,6 +70,19 @@ def create_tables(connection: WarehouseConnection) -> None:
                 f"insert into {LOADED} (entity) select %s where not exists (select 1 from {LOADED} where entity = %s)",
                 (entity, entity),
             )
+        if loaded and not changed:
+            enqueue_changes(connection, Entity.SESSIONS, [EVERYTHING])
+
+
+def _present(connection: WarehouseConnection) -> tuple[int, int]:
+    """Whether the table of checkpoints and that of the queue are there."""
+    (found,) = connection.run(
+        "select count(case when table_name = 'loaded' then 1 end), count(case when table_name = 'changed' then 1 end) "
+        "from information_schema.tables where table_schema = %s",
+        (layout.CONTROL_SCHEMA,),
+    )
+    loaded, changed = found
+    return loaded, changed
 
 
 def lock_setup(connection: WarehouseConnection) -> None:

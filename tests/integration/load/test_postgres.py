@@ -15,6 +15,7 @@ from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.load.stage import load
 from deftunes.state import bookkeeping
 from deftunes.state import schema as declared
+from support.gold import assert_gold_matches_silver
 from support.ids import user_id
 from support.silver import T0, session_item, song_row, user_version
 from support.warehouse import WarehousePipeline, new_warehouse_pipeline
@@ -167,8 +168,12 @@ def test_main_set_back_is_loaded_anew(pipeline: WarehousePipeline) -> None:
 
 @pytest.mark.parametrize(
     "lost",
-    [f"drop table {layout.DATABASE}.songs cascade", f"truncate {layout.DATABASE}.songs, {bookkeeping.LOADED}"],
-    ids=["a table", "the rows of a copy"],
+    [
+        f"drop table {layout.DATABASE}.songs cascade",
+        f"truncate {layout.DATABASE}.songs",
+        f"truncate {layout.DATABASE}.songs, {bookkeeping.LOADED}",
+    ],
+    ids=["a table", "the rows of a table", "the rows of a copy"],
 )
 def test_what_the_warehouse_lost_is_loaded_anew(pipeline: WarehousePipeline, lost: str) -> None:
     pipeline.silver.upsert_songs([song_row(1), song_row(2)])
@@ -181,6 +186,34 @@ def test_what_the_warehouse_lost_is_loaded_anew(pipeline: WarehousePipeline, los
 
     assert rows_of(pipeline, Entity.SONGS) == main_of(pipeline, Entity.SONGS)
     assert ("songs", bookkeeping.EVERYTHING, None) in enqueued(pipeline)
+
+
+def test_a_table_that_is_empty_in_main_too_is_not_loaded_again(pipeline: WarehousePipeline) -> None:
+    pipeline.silver.replace_days({D1: [session_item(1, at=T0)]})
+    pipeline.load()
+    pipeline.silver.replace_days({D1: []})
+    pipeline.load()
+    assert rows_of(pipeline, Entity.SESSIONS) == []
+    before = transactions(pipeline)
+    assert [loaded.changed for loaded in pipeline.load()] == [False, False, False]
+    assert transactions(pipeline) == before
+
+
+@pytest.mark.parametrize("lost", ["drop table {}", "drop table {}; drop table deftunes_control.loaded"])
+def test_a_queue_that_was_lost_misses_no_change(pipeline: WarehousePipeline, lost: str) -> None:
+    pipeline.silver.upsert_songs([song_row(1)])
+    pipeline.silver.replace_user_versions([user_version(1)], at=T0)
+    pipeline.silver.replace_days({D1: [session_item(1, at=T0)]})
+    pipeline.load()
+    pipeline.model(D1, D2)
+    pipeline.silver.replace_days({D1: [session_item(1, at=T0), session_item(2, at=T0)]})
+    pipeline.silver.upsert_songs([song_row(1, title="new")])
+    pipeline.load()
+    with pipeline.warehouse.hold(exclusive=True) as session, session.transaction():
+        session.run(lost.format(bookkeeping.CHANGED))
+    pipeline.load()
+    pipeline.model(D2, D3)
+    assert_gold_matches_silver(pipeline.warehouse, pipeline.silver.rows)
 
 
 def test_a_new_silver_column_is_null_for_the_past(pipeline: WarehousePipeline) -> None:

@@ -12,6 +12,7 @@ from deftunes.adapters.warehouse import Warehouse
 from deftunes.adapters.warehouse_drivers import open_warehouse
 from deftunes.core.errors import DeftunesError, RetriableError
 from support.cluster import Cluster
+from support.gold import assert_gold_matches_silver
 from support.silver import T0, song_row
 from support.warehouse import WarehousePipeline
 
@@ -95,6 +96,42 @@ def test_no_connection_left_is_named_and_transient(
         warehouse.query("select 1")
 
 
+@pytest.mark.parametrize("whose", ["role few", "database {}"])
+@pytest.mark.parametrize("limit", [2, 3, 5])
+def test_gold_is_built_within_a_limit_of_connections(
+    cluster: Cluster, databases: Callable[..., str], end_of: Callable[..., WarehousePipeline], whose: str, limit: int
+) -> None:
+    database = databases()
+    cluster.sql(f"create role few login; grant create on database {database} to few")
+    cluster.sql(f"alter {whose.format(database)} connection limit {limit}")
+    try:
+        end = end_of(cluster.dsn(database, "few"))
+        end.load()
+        end.model(D1, D3)
+        assert_gold_matches_silver(end.warehouse, end.silver.rows)
+    finally:
+        cluster.sql(f"drop database {database} with (force)")
+        cluster.sql("drop role few")
+
+
+@pytest.mark.parametrize("whose", ["role one", "database {}"])
+def test_a_limit_that_no_wait_raises_is_final_and_says_what_to_change(
+    cluster: Cluster, databases: Callable[..., str], end_of: Callable[..., WarehousePipeline], whose: str
+) -> None:
+    database = databases()
+    cluster.sql(f"create role one login; grant create on database {database} to one")
+    end = end_of(cluster.dsn(database, "one"))
+    end.load()
+    cluster.sql(f"alter {whose.format(database)} connection limit 1")
+    try:
+        with pytest.raises(DeftunesError, match=r"connection limit of 1\. Raise it: `alter (user|database)") as refused:
+            end.model(D1, D3)
+        assert type(refused.value) is DeftunesError
+    finally:
+        cluster.sql(f"drop database {database} with (force)")
+        cluster.sql("drop role one")
+
+
 def test_the_lock_outlasts_what_ends_idle_sessions_and_slow_statements(
     cluster: Cluster, databases: Callable[..., str], end_of: Callable[..., WarehousePipeline]
 ) -> None:
@@ -116,6 +153,24 @@ def test_a_wait_for_the_lock_is_not_a_slow_statement(cluster: Cluster, limited: 
         failure = failure_of(open_warehouse(warehouse._dsn, lock_timeout=0.5), "select 1")  # type: ignore[attr-defined]
     assert type(failure) is RetriableError
     assert "within 0.5 s" in str(failure)
+
+
+def test_a_publication_of_everything_is_named(
+    cluster: Cluster, databases: Callable[..., str], end_of: Callable[..., WarehousePipeline]
+) -> None:
+    """It wants a replica identity of each table from which something is deleted, and gold has no primary keys."""
+    database = databases()
+    end = end_of(cluster.dsn(database))
+    end.load()
+    end.model(D1, D3)
+    cluster.sql("set client_min_messages = error; create publication everything for all tables", database)
+    end.silver.upsert_songs([song_row(1, title="new")])
+    end.load()
+    with pytest.raises(DeftunesError, match=r"replica identity.*a publication of this database publishes deletes"):
+        end.model(D1, D3)
+    cluster.sql("drop publication everything", database)
+    end.model(D1, D3)
+    assert_gold_matches_silver(end.warehouse, end.silver.rows)
 
 
 def test_dbt_says_whose_limit_it_was(

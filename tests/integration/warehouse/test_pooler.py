@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from deftunes.adapters.warehouse_drivers import open_warehouse
-from deftunes.core.errors import RetriableError
+from deftunes.core.errors import DeftunesError, RetriableError
 from support.cluster import Cluster, free_port, open_to_nobody, unprivileged
 from support.gold import assert_gold_matches_silver
 from support.silver import T0, song_row
@@ -39,7 +39,7 @@ def pooler(cluster: Cluster) -> Iterator[Pooler]:
         (folder / "pooler.ini").write_text(
             f"[databases]\n* = host=127.0.0.1 port={cluster.port} user=postgres\n[pgbouncer]\n"
             f"listen_addr=127.0.0.1\nlisten_port={port}\nauth_type=any\nauth_file={folder}/users.txt\n"
-            f"pool_mode={mode}\ndefault_pool_size={size}\nunix_socket_dir=\n"
+            f"pool_mode={mode}\nquery_wait_timeout=3\ndefault_pool_size={size}\nunix_socket_dir=\n"
             f"logfile={folder}/log\npidfile={folder}/pid\n"
         )
         open_to_nobody(folder)
@@ -86,6 +86,27 @@ def test_gold_is_the_same_and_the_lock_holds(
                 pass
     with other.hold(exclusive=True):  # let go of with its connection
         pass
+
+
+@needs_pgbouncer
+def test_a_pooler_with_one_connection_is_named_and_final(
+    databases: Callable[..., str], end_of: Callable[..., WarehousePipeline], pooler: Pooler
+) -> None:
+    end = end_of(pooler(databases(), "transaction", 1))
+    end.load()
+    with pytest.raises(DeftunesError, match=r"Is a pooler between\? It needs a pool_size of 2 at least") as refused:
+        end.model(D1, D3)
+    assert type(refused.value) is DeftunesError
+
+
+@needs_pgbouncer
+def test_gold_is_built_with_two_connections_of_a_pooler(
+    databases: Callable[..., str], end_of: Callable[..., WarehousePipeline], pooler: Pooler
+) -> None:
+    end = end_of(pooler(databases(), "transaction", 2))
+    end.load()
+    end.model(D1, D3)
+    assert_gold_matches_silver(end.warehouse, end.silver.rows)
 
 
 def test_nothing_of_the_lock_belongs_to_a_session(cluster: Cluster, databases: Callable[..., str]) -> None:
