@@ -25,6 +25,7 @@ from deftunes.adapters.http_headers import (
     ACCEPT_ENCODING,
     charset,
     has_framing,
+    in_utf8,
     named_date,
     next_links,
     unknown_encodings,
@@ -169,6 +170,12 @@ class PurchaseApi:
         try:
             page = retry(self._try, url)
         except TransientError as error:
+            if error.is_interim:  # each time: this is how the server answers
+                raise DeftunesError(
+                    f"{redacted_url(url)}: expected HTTP 200, got {error} ahead of it, which this client cannot read "
+                    f"past ({retry.statistics['attempt_number']} tries). Nothing was changed; ask the API's owner for "
+                    "answers without interim ones (Early Hints), or look at the proxy between"
+                ) from error
             raise RetriableError(
                 f"{redacted_url(url)}: expected a JSON array, got {error} ({retry.statistics['attempt_number']} tries, "
                 f"DEFTUNES_HTTP_BUDGET {self._budget:g} s). Nothing was changed; run the command again"
@@ -248,7 +255,7 @@ class PurchaseApi:
                 return response
             response.close()
             with http_failures(target):
-                previous, target = target, urljoin(target, response.headers["Location"])
+                previous, target = target, urljoin(target, in_utf8(response.headers["Location"]))
             if urlsplit(target).scheme not in {"http", "https"} or (
                 urlsplit(previous).scheme == "https" and urlsplit(target).scheme == "http"
             ):

@@ -85,22 +85,33 @@ def http_failures(url: str) -> Iterator[None]:
 
 
 def check_status(response: requests.Response, url: str) -> None:
-    """Let only 200 pass.
+    """Let only 200 pass, with headers that could all be read.
 
     Raises:
         TransientError: the server is busy or broken.
-        DeftunesError: it refused.
+        DeftunesError: it refused, or wrote a line among its headers that is none.
 
     """
+    _check_headers(response, url)
     status = response.status_code
     if status == requests.codes.ok:
         return
     wait = retry_after(response)
     if _is_transient(status) or (status == requests.codes.accepted and wait is not None):
-        raise TransientError(f"HTTP {status}{_WHAT_COMES.get(status, '')}", wait)
+        raise TransientError(f"HTTP {status}{_WHAT_COMES.get(status, '')}", wait, is_interim=status < requests.codes.ok)
     advice = _ADVICE.get(status) or _FINAL_SERVER_ERRORS.get(status)
     explained = f": {advice}" if advice else ". Check DEFTUNES_API_URL"
     raise DeftunesError(f"{redacted_url(url)}: expected HTTP 200, got HTTP {status}{explained}")
+
+
+def _check_headers(response: requests.Response, url: str) -> None:
+    """Python reads headers to the first line that is none, and takes the rest for a body that nobody sees."""
+    message = getattr(getattr(response.raw, "_original_response", None), "msg", None)
+    if message is not None and message.get_payload():
+        raise DeftunesError(
+            f"{redacted_url(url)}: expected header lines by RFC 9112, got one that is none; what stands behind it (a "
+            "next page, a date) would be lost. Nothing was changed; ask the API's owner, or look at the proxy between"
+        )
 
 
 def redacted_url(url: str) -> str:

@@ -40,7 +40,15 @@ def next_links(response: requests.Response) -> list[str]:
         ValueError: an address is none.
 
     """
-    return next_targets(response.headers.get("Link", ""), response.url)
+    return next_targets(in_utf8(response.headers.get("Link", "")), response.url)
+
+
+def in_utf8(header: str) -> str:
+    """A header that was sent as UTF-8, which Python reads as Latin-1."""
+    try:
+        return header.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return header
 
 
 def unknown_encodings(response: requests.Response) -> list[str]:

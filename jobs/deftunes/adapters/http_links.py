@@ -10,6 +10,7 @@ _PARAMETER = re.compile(
     r'[ \t]*;[ \t;]*(?P<name>[^ \t=;,"]*)[ \t]*'
     r'(?:=[ \t]*(?:"(?P<quoted>(?:[^"\\]|\\.)*)(?:"|\\?$)|(?P<token>[^ \t;,"]*)))?[ \t]*'
 )
+_IANA = "http://www.iana.org/assignments/relation/"
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -36,8 +37,10 @@ def next_targets(header: str, context: str) -> list[str]:
         parameters, position = _parameters(header, link.end())
         anchor = parameters.get("anchor")
         is_ours = anchor is None or urljoin(context, anchor) == context
-        # Some servers quote as Python does.
-        relations = parameters.get("rel", "").strip("'").lower().split()
+        # Some servers quote as Python does. A registered relation may be written as its address (RFC 8288, 2.1.1).
+        relations = parameters.get("rel", "").strip("'").lower().removeprefix(_IANA).split()
+        if "rel" not in parameters and "next" in parameters.get("rel*", "").lower():
+            raise UnreadableLinkError(parameters["rel*"])
         if is_ours and "next" in relations:
             targets.append(urljoin(context, link["target"].strip()))
         if position < len(header) and header[position] != ",":

@@ -22,11 +22,12 @@ _JITTER = wait_random(0, _FIRST_WAIT)
 
 
 class TransientError(Exception):
-    """One try failed, another may not. `retry_after`: seconds the server asked for."""
+    """One try failed, another may not. `retry_after`: seconds the server asked for; `is_interim`: it sent HTTP 1xx."""
 
-    def __init__(self, got: str, retry_after: float | None = None) -> None:
+    def __init__(self, got: str, retry_after: float | None = None, *, is_interim: bool = False) -> None:
         super().__init__(got)
         self.retry_after = retry_after
+        self.is_interim = is_interim
 
 
 def retrying(budget: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> Retrying:

@@ -86,6 +86,7 @@ _LIMITS = {
     "remaining connection slots are reserved": "the server's max_connections is reached",
     "temporary file size exceeds": "the source's temp_file_limit ended it: raise it for this user",
 }
+_ATTEMPT = re.compile(r"(?=connection to server (?:at|on) )")
 _QUOTED = re.compile(r'"[^"]*"?')
 _SERVER_SAID = re.compile(r"\b(?:ERROR|FATAL|PANIC): +(.*)")
 _DRIVER_SAID = re.compile(r"^[A-Z_]+: \[libpq\] (?:Failed to connect: )?")
@@ -99,7 +100,9 @@ def is_transient(sqlstate: str | None, text: str) -> bool:
         return "due to user request" in text
     # Other errors may quote what a person wrote.
     about_connection = sqlstate is None or sqlstate.startswith("08")
-    return about_connection and any(words in text for words in _TRANSIENT_WORDS)
+    # Of several addresses libpq tells of each: one that refuses for good is not mended by one that is down.
+    attempts = _ATTEMPT.split(text)[1:] or [text]
+    return about_connection and all(any(words in one for words in _TRANSIENT_WORDS) for one in attempts)
 
 
 def cause_of(sqlstate: str | None, text: str) -> str:

@@ -123,6 +123,42 @@ def test_no_date_breaks_anything_and_none_puts_an_answer_into_the_future(text: s
     assert wait is None or wait >= 0
 
 
+@pytest.mark.parametrize("line", ["X-Powered by ACME", "X-A : 1", "no colon at all", "\u00a0X: 1", "{"])
+@pytest.mark.parametrize("path", ["/users", "/elsewhere"])
+def test_a_line_among_the_headers_that_is_none_hides_nothing(line: str, path: str) -> None:
+    """Python's client would leave out what stands behind it: a next page, a date, an encoding."""
+
+    def answer(_path: str, _query: dict[str, str]) -> Reply:
+        return Reply(GOOD.body, headers={"X-Before": f"1\r\n{line}", "Link": '</users2>; rel="next"'})
+
+    with stub_api() as stub, client(stub) as (api, _):
+        stub.otherwise = answer
+        if path == "/elsewhere":
+            stub.script.append(Reply(b"", status=302, headers={"Location": path}))
+        with pytest.raises(DeftunesError, match="expected header lines by RFC 9112, got one that is none") as refused:
+            ask(api)
+        assert refused.value.exit_code == 1
+
+
+@pytest.mark.parametrize("status", [102, 103])
+def test_interim_answers_each_time_are_no_reason_to_try_again(status: int) -> None:
+    with stub_api() as stub, client(stub) as (api, _):
+        stub.otherwise = lambda _path, _query: Reply(b"", status=status)
+        with pytest.raises(DeftunesError, match=f"got HTTP {status} ahead of it") as refused:
+            ask(api)
+        assert refused.value.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["Link", "Location"])
+def test_an_address_that_is_sent_as_utf_8_is_asked_for_as_such(name: str) -> None:
+    target = "/\u00fcsers".encode().decode("latin-1")
+    with stub_api(GOOD) as stub, client(stub) as (api, _):
+        first = Reply(GOOD.body, headers={"Link": f'<{target}>; rel="next"'})
+        stub.script.insert(0, first if name == "Link" else Reply(b"", status=302, headers={"Location": target}))
+        ask(api)
+        assert stub.asked[1] == "/%C3%BCsers"
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -88,3 +88,20 @@ def test_no_text_breaks_the_reader(header: str) -> None:
 @pytest.mark.parametrize("header", ["", ",", " , ,", "</a>", "</a>; rel", "nothing", "</a>; rel=prev; rel=next"])
 def test_what_names_no_next_page_names_none(header: str) -> None:
     assert next_targets(header, HERE) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        ('</2>; rel="http://www.iana.org/assignments/relation/next"', ["http://h/2"]),
+        ('</2>; rel="http://example.com/next"', []),
+        ("</2>; rel*=UTF-8''prev", []),
+    ],
+)
+def test_a_registered_relation_may_be_written_as_its_address(header: str, found: list[str]) -> None:
+    assert next_targets(header, "http://h/1") == found
+
+
+def test_an_encoded_relation_that_says_next_is_not_left_out() -> None:
+    with pytest.raises(UnreadableLinkError):
+        next_targets("</2>; rel*=UTF-8''next", "http://h/1")

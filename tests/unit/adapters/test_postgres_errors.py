@@ -83,3 +83,21 @@ def test_a_limit_of_the_source_is_named(state: str, words: str, transient: bool,
 
 def test_only_classes_of_connections_transactions_resources_and_operators_pass() -> None:
     assert {state[:2] for state in TRANSIENT_STATES} == {"08", "40", "53", "55", "57", "72"}
+
+
+@pytest.mark.parametrize(
+    ("attempts", "passes"),
+    [
+        (["Connection refused", "Connection refused"], True),
+        (["Connection refused", 'FATAL:  password authentication failed for user "app"'], False),
+        (['FATAL:  password authentication failed for user "app"', "Connection refused"], False),
+        (["Connection refused", "FATAL:  the database system is starting up"], True),
+        (['FATAL:  database "nope" does not exist', "timeout expired"], False),
+    ],
+)
+def test_of_several_addresses_one_that_refuses_for_good_decides(attempts: list[str], passes: bool) -> None:
+    hosts = ('"localhost" (::1)', '"localhost" (127.0.0.1)')
+    words = [
+        f"connection to server at {host}, port 5432 failed: {said}" for host, said in zip(hosts, attempts, strict=True)
+    ]
+    assert is_transient(None, "\n".join(words)) is passes
