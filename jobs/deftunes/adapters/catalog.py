@@ -14,7 +14,7 @@ from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 from pyiceberg.table.update import AssertRefSnapshotId, SetSnapshotRefUpdate, TableRequirement, TableUpdate
 
 from deftunes.core import layout
-from deftunes.core.errors import RetriableError
+from deftunes.core.errors import DeftunesError, RetriableError
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -45,6 +45,11 @@ def silver_table(catalog: "Catalog", name: str) -> Table | None:
         return catalog.load_table((layout.DATABASE, name))
     except NoSuchTableError:
         return None
+    except KeyError as error:
+        raise DeftunesError(
+            f"expected the Glue API to answer for {layout.DATABASE}.{name}, got an answer without {error}: another "
+            "server stands at its address. Check AWS_ENDPOINT_URL"
+        ) from error
 
 
 def rows_of(table: Table | None) -> int:

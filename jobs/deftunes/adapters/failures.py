@@ -111,8 +111,9 @@ def _of_answer(error: "ClientError", what: str, service: str) -> DeftunesError:
 
 def _of_client(error: "BotoCoreError", what: str, service: str) -> DeftunesError:
     """An error of botocore itself: transient where the network failed, but not a certificate or an unknown name."""
+    from botocore.exceptions import BotoCoreError, HTTPClientError, IncompleteReadError, MetadataRetrievalError
     from botocore.exceptions import ConnectionError as NoConnectionError
-    from botocore.exceptions import HTTPClientError, IncompleteReadError, MetadataRetrievalError
+    from urllib3.exceptions import LocationParseError
 
     words = _one_line(f"{type(error).__name__}: {error}")
     causes = _causes(error)
@@ -125,6 +126,13 @@ def _of_client(error: "BotoCoreError", what: str, service: str) -> DeftunesError
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
             return DeftunesError(
                 f"{service} was not asked for {what}: {words}: {cause.strerror}. Check AWS_ENDPOINT_URL"
+            )
+        if isinstance(cause, FileNotFoundError | PermissionError | LocationParseError | UnicodeError) or (
+            isinstance(cause, ValueError) and not isinstance(cause, BotoCoreError)
+        ):
+            return DeftunesError(
+                f"{service} was not asked for {what}: {words}. Check AWS_CA_BUNDLE, HTTP_PROXY, HTTPS_PROXY and "
+                "AWS_ENDPOINT_URL"
             )
     if isinstance(error, NoConnectionError | HTTPClientError | IncompleteReadError | MetadataRetrievalError):
         return RetriableError(f"{service} did not answer for {what}: {words}. Run the command again")

@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from deftunes.adapters.failures import translate
+from deftunes.core.errors import DeftunesError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -44,7 +45,8 @@ class Lake:
     def put(self, key: str, body: bytes) -> None:
         """Write a small object, replacing what is there."""
         with _TranslateErrors(self.uri(key)):
-            self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body)
+            answer = self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body)
+        self._expect_s3("ETag" in answer, key)
 
     def put_json(self, key: str, value: JsonObject) -> None:
         """Write an object as compact JSON with sorted keys, so that equal content is equal bytes."""
@@ -54,6 +56,8 @@ class Lake:
         """Write a file of any size, in parts where it is large."""
         with _TranslateErrors(self.uri(key)):
             self._client.upload_file(str(path), self.bucket, self.prefix + key)
+            kept = self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)
+        self._expect_s3(kept.get("ContentLength") == path.stat().st_size and "ETag" in kept, key)
 
     def get(self, key: str) -> bytes | None:
         """A small object, or None if there is none."""
@@ -66,7 +70,18 @@ class Lake:
     def get_json(self, key: str) -> JsonObject | None:
         """A JSON object, or None if there is none."""
         body = self.get(key)
-        return None if body is None else json.loads(body)
+        if body is None:
+            return None
+        try:
+            value = json.loads(body)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise DeftunesError(
+                f"expected a JSON object at {self.uri(key)}, got another text: was the lake changed by hand? Restore "
+                "the object (the bucket is versioned)"
+            )
+        return value
 
     def open(self, key: str) -> io.BufferedIOBase:
         """The body of an object as a stream."""
@@ -83,8 +98,17 @@ class Lake:
                 **start,  # type: ignore[arg-type]
             )
             for page in pages:
+                self._expect_s3("IsTruncated" in page, prefix)
                 for entry in page.get("Contents", ()):
                     yield entry["Key"].removeprefix(self.prefix)
+
+    def _expect_s3(self, answered: bool, key: str) -> None:
+        """A web server answers 200 to anything, and the SDK finds nothing wrong with it."""
+        if not answered:
+            raise DeftunesError(
+                f"expected S3 to answer for {self.uri(key)}, got an answer that is not S3's: another server stands at "
+                "its address. Check AWS_ENDPOINT_URL"
+            )
 
 
 def open_lake(settings: "Settings") -> Lake:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import psycopg2
 from psycopg2 import errors
+from tenacity import retry, retry_if_exception_message, stop_after_delay, wait_fixed
 
 from deftunes.adapters.warehouse import Dialect, QueryResult, Row, WarehouseConnection
 from deftunes.adapters.warehouse_failures import connection_failure, translate_errors
@@ -74,6 +75,9 @@ _ASK = (
 )
 
 
+# A server counts a connection that was just closed until it has noticed.
+_LIMIT_REACHED = r"(?s).*too many connections for (?:role|database)"
+_CLOSING_SECONDS = 2.0
 # What the server lets this user, and this database, open beside what is open; superusers have no limits.
 _LIMITS = (
     "select role.rolconnlimit as role_limit, base.datconnlimit as base_limit, base.oid as base, role.oid as role "
@@ -160,8 +164,7 @@ class PostgresWarehouse:
             RetriableError: the server does not answer.
         """
         try:
-            # A parameter of the connection wins over PGCLIENTENCODING, the string's own, and the role's.
-            opened: connection = psycopg2.connect(self._dsn, client_encoding=_ENCODING, **_KEEPALIVE)  # type: ignore[call-overload]
+            opened = self._connect()
         except psycopg2.OperationalError as error:
             raise connection_failure(str(error)) from None
         except psycopg2.ProgrammingError:
@@ -176,6 +179,17 @@ class PostgresWarehouse:
             raise
         # Sent with each BEGIN. A role may have another default, whose snapshot would be from before the lock.
         opened.set_session(isolation_level="READ COMMITTED")
+        return opened
+
+    @retry(
+        retry=retry_if_exception_message(match=_LIMIT_REACHED),
+        stop=stop_after_delay(_CLOSING_SECONDS),
+        wait=wait_fixed(_CLOSING_SECONDS / 10),
+        reraise=True,
+    )
+    def _connect(self) -> "connection":
+        # A parameter of the connection wins over PGCLIENTENCODING, the string's own, and the role's.
+        opened: connection = psycopg2.connect(self._dsn, client_encoding=_ENCODING, **_KEEPALIVE)  # type: ignore[call-overload]
         return opened
 
     def lock(self, session: "connection", function: str) -> None:

@@ -1,5 +1,6 @@
 """Where everything is: the only place where an object key, a database or a table name is made."""
 
+import re
 from datetime import UTC, date, datetime
 
 from deftunes.core.entities import Entity
@@ -18,6 +19,7 @@ WAREHOUSE_PREFIX = "transform"  # below the lake: Iceberg's data and metadata
 RECEIPT = "receipt.json"
 WITHDRAWN = "withdrawn.json"  # beside a receipt: this landing is dated in the future and counts no more
 _INSTANT = "%Y%m%dT%H%M%S.%fZ"
+_LANDING = re.compile(r"landing/[^/]+/[^/]+/\d{8}T\d{6}\.\d{6}Z-\d{4,}-[0-9a-f]{1,16}", re.ASCII)
 SNAPSHOT = "snapshot"  # the one unit of an entity that is a snapshot
 
 
@@ -50,6 +52,11 @@ def landing_key(entity: Entity, unit: str, extracted_at: datetime, sequence: int
     """The folder of one landing. Names sort by age, so the newest one that has a receipt is the one in use."""
     instant = extracted_at.astimezone(UTC).strftime(_INSTANT)
     return f"{landings_prefix(entity)}{unit}/{instant}-{sequence:04d}-{digest[:16]}"
+
+
+def is_landing(folder: str) -> bool:
+    """Whether a folder is named as `landing_key` names one."""
+    return _LANDING.fullmatch(folder) is not None
 
 
 def instant_of_landing(folder: str) -> datetime:

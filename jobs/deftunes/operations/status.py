@@ -2,11 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from deftunes.adapters.catalog import Refs, rows_of, silver_table
 from deftunes.core import layout
 from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
 from deftunes.state import quarantine
 from deftunes.state.manifest import published_manifest
 
@@ -32,16 +34,21 @@ def latest_runs(lake: "Lake") -> "list[JsonObject]":
     since = datetime.now(UTC) - timedelta(days=_RUN_DAYS)
     keys = sorted(lake.keys("runs/", after=f"runs/{since:%Y-%m-%d}"))[-_RUNS:]
     with ThreadPoolExecutor(_THREADS) as pool:
-        runs = [run for run in pool.map(lake.get_json, reversed(keys)) if run]
-    return [
-        {
+        return [run for run in pool.map(partial(_run, lake), reversed(keys)) if run]
+
+
+def _run(lake: "Lake", key: str) -> "JsonObject | None":
+    try:
+        run = lake.get_json(key)
+        return run and {
             **run,
             "started_at": run["started_at"][:19],
             "interval": "[{}, {})".format(*run["interval"]),
             "outcome": _outcome(run),
         }
-        for run in runs
-    ]
+    except (DeftunesError, KeyError, TypeError, IndexError):  # changed by hand: it hides no other
+        unreadable = dict.fromkeys(("started_at", "stage", "entity", "interval"), "")
+        return {**unreadable, "outcome": f"expected a run record at {lake.uri(key)}, got another text"}
 
 
 def _state(resources: "Resources", entity: Entity, quarantined: int) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Self
 from deftunes.adapters.lake import JsonObject, Lake
 from deftunes.core import layout
 from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
 from deftunes.core.failpoints import Failpoint, crash_point
 from deftunes.core.interval import Interval
 
@@ -135,7 +136,14 @@ class Landings:
         value = self._lake.get_json(f"{key}/{layout.RECEIPT}")
         if value is None:
             raise LookupError(f"no receipt in {key}")
-        return Receipt.from_json(value)
+        try:
+            return Receipt.from_json(value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DeftunesError(
+                f"expected a receipt at {self._lake.uri(f'{key}/{layout.RECEIPT}')}, got one that lacks a field or has "
+                f"another value in it ({type(error).__name__}): was the lake changed by hand? Restore the object (the "
+                "bucket is versioned)"
+            ) from error
 
     def withdrawn(self, unit: str) -> list[str]:
         """The folders of a unit's landings that were withdrawn."""
@@ -192,6 +200,8 @@ class Landings:
         withdrawn: set[str] = set()
         for key in keys:
             folder, _, name = key.rpartition("/")
+            if not layout.is_landing(folder):  # put there by hand
+                continue
             if name == layout.RECEIPT:
                 landed.append(folder)
             elif name == layout.WITHDRAWN:

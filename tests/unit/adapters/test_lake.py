@@ -1,7 +1,9 @@
 """What S3 answers, in our words: who acts, and what S3 said. A server on this machine sends each answer to boto3."""
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,59 @@ def test_a_name_that_no_server_has_is_final(part: Path, monkeypatch: pytest.Monk
         error = failed(call)
         assert error.exit_code == 1
         assert "Name or service not known" in str(error)
+
+
+class _AnyAnswer(BaseHTTPRequestHandler):
+    """A web server that has a page for everything."""
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        page = b"<html>welcome</html>"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(page)
+
+    do_GET = do_PUT = do_POST = do_HEAD = _answer  # noqa: N815 - the names that the base class calls
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Lake]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _AnyAnswer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield lake(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+@pytest.mark.parametrize("call", ["put", "put_json", "upload", "keys", "get_json"])
+def test_a_web_server_in_s3_s_place_is_none(page: Lake, part: Path, call: str) -> None:
+    calls: dict[str, Callable[[], object]] = {
+        "put": lambda: page.put("k", b"1"),
+        "put_json": lambda: page.put_json("k", {}),
+        "upload": lambda: page.upload("k", part),
+        "keys": lambda: list(page.keys("")),
+        "get_json": lambda: page.get_json("k"),
+    }
+    with pytest.raises(DeftunesError, match=r"is not S3's|expected a JSON object at s3://") as refused:
+        calls[call]()
+    assert refused.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("http_proxy", "http://[bad"), ("http_proxy", "nonsense:xx"), ("AWS_CA_BUNDLE", "/none/such.pem")],
+)
+def test_a_proxy_or_a_file_of_authorities_that_is_none_is_final(
+    s3: FaultyS3, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for other in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(other, "")
+    monkeypatch.setenv(name, value)
+    url = s3.url.replace("http://", "https://") if name == "AWS_CA_BUNDLE" else s3.url
+    with pytest.raises(DeftunesError, match=r"Check .*AWS_CA_BUNDLE") as refused:
+        lake(url).get("k")
+    assert refused.value.exit_code == 1

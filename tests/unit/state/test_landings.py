@@ -8,6 +8,7 @@ import pytest
 
 from deftunes.core import layout
 from deftunes.core.entities import Entity
+from deftunes.core.errors import DeftunesError
 from deftunes.core.interval import ONE_DAY, Interval
 from deftunes.state.landings import Committed, Draft, Landings, Receipt, digest_of
 from support.lakes import MemoryLake
@@ -156,3 +157,28 @@ def test_the_digest_depends_on_how_often_a_record_occurs_and_not_on_order() -> N
     assert digest_of(shuffled) == digest_of(digests)
     assert digest_of([*digests, digests[0]]) != digest_of(digests)
     assert digest_of([]) == hashlib.sha256().hexdigest()
+
+
+@pytest.mark.parametrize("name", ["old", "20260105T120000.000000Z-0000-XYZ", "20260105", ""])
+def test_what_somebody_put_beside_the_landings_is_passed_over(
+    landings: Landings, lake: MemoryLake, tmp_path: Path, name: str
+) -> None:
+    receipt = landings.commit(draft(tmp_path, "one"), INTERVAL).receipt
+    folder = f"landing/sessions/2026-01-05/{name}".rstrip("/")
+    lake.put(f"{folder}/{layout.RECEIPT}", b"not even JSON")
+    assert landings.in_use_between(INTERVAL) == {"2026-01-05": receipt}
+    assert landings.in_use("2026-01-05") == receipt
+    assert landings.commit(draft(tmp_path, "one"), INTERVAL, believed_until=NOON + ONE_DAY).receipt == receipt
+
+
+@pytest.mark.parametrize(
+    "change", [{"rows": None}, {"interval": 3}, {"parts": [{"key": "k"}]}, {"extracted_at": "noon"}]
+)
+def test_a_receipt_that_was_changed_by_hand_is_named(
+    landings: Landings, lake: MemoryLake, tmp_path: Path, change: dict[str, object]
+) -> None:
+    receipt = landings.commit(draft(tmp_path, "one"), INTERVAL).receipt
+    stored = {name: value for name, value in {**receipt.to_json(), **change}.items() if value is not None}
+    lake.put_json(f"{receipt.key}/{layout.RECEIPT}", stored)
+    with pytest.raises(DeftunesError, match=rf"expected a receipt at .*{receipt.key}/receipt.json.*Restore the object"):
+        landings.in_use("2026-01-05")
