@@ -142,7 +142,7 @@ def test_env_masks_secrets(deftunes: Callable[..., Ended], monkeypatch: pytest.M
 
 
 def test_starting_the_command_line_imports_nothing_heavy() -> None:
-    imported = imports_of("import deftunes.cli")
+    imported = imports_of("import deftunes.cli.app")
 
     assert {"deftunes", "typer"} <= imported
     assert imported & HEAVY == set()

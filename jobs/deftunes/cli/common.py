@@ -144,6 +144,7 @@ def _log_run(
     started: datetime,
     rest: dict[str, Any],
 ) -> None:
+    from deftunes.adapters.failures import translate
     from deftunes.cli.failures import explain
 
     record = {
@@ -159,4 +160,5 @@ def _log_run(
         key = layout.run_key(stage, entity, run_id, started)
         resources.lake.put_json(key, json.loads(json.dumps(record, default=str)))
     except Exception as error:  # noqa: BLE001 - whatever it is, what is being recorded matters more
-        say(f"deftunes: `deftunes status` will not show this run of {stage}: {explain(error)}")
+        explained = explain(translate(error) or error)
+        say(f"deftunes: `deftunes status` will not show this run of {stage}: {explained}")

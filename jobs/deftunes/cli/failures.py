@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,19 +13,28 @@ from typing import NoReturn
 
 from deftunes.core.errors import DeftunesError
 
+_STANDARD_ERROR = 2
 _PACKAGE = Path(__file__).parents[1]
 _FRAMES = 4
+_SIGNALLED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+_STOPPED = "stopped by a signal. The same command goes on where this one stopped"
 
 
 def exit_with(command: Callable[[], object]) -> NoReturn:
     """Run a command and end this process: with its exit code, one message on stderr, never with a traceback."""
     code: object = 0
+    _open_closed_streams()
     try:
         _let_output_hold_any_text()
         command()
         sys.stdout.flush()
     except SystemExit as end:  # typer's: its message is on stderr already
         code = end.code
+        if code in _SIGNALLED:
+            sys.stderr.write(f"deftunes: {_STOPPED}\n")
+    except KeyboardInterrupt:  # Spark takes the signal for itself
+        code = 128 + signal.SIGINT
+        sys.stderr.write(f"deftunes: {_STOPPED}\n")
     except BrokenPipeError:  # whoever reads our output has seen enough
         code = 1
     except Exception as error:  # noqa: BLE001 - what nobody foresaw ends in words as well
@@ -104,6 +114,16 @@ def _keep(error: BaseException) -> Path | None:
 
 def _short(filename: str) -> str:
     return "/".join(Path(filename).parts[-2:])
+
+
+def _open_closed_streams() -> None:
+    """A stream that the caller closed is one that nobody reads; without one a socket would get its number."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as this process lives
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(number)
 
 
 def _let_output_hold_any_text() -> None:

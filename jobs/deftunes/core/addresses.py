@@ -13,6 +13,7 @@ _MAX_PORT = 65_535
 _MAX_LABEL = 63
 _MAX_HOST = 253
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LOGIN = re.compile(r"[^@/]*@")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -83,8 +84,9 @@ def database_address(text: str, schemes: Collection[str]) -> str:
         return text
     if scheme[1] not in schemes:
         raise ValueError(f"expected {' or '.join(f'{name}://...' for name in schemes)}, got another scheme")
-    authority = re.split(r"[/?#]", text[scheme.end() :], maxsplit=1)[0]
-    for host in authority.rpartition("@")[2].split(","):  # libpq tries several hosts in turn
+    # As libpq takes it apart: a login may hold a question mark or a hash.
+    hosts = re.split(r"[/?]", _LOGIN.sub("", text[scheme.end() :], count=1), maxsplit=1)[0]
+    for host in hosts.split(","):  # it tries several in turn
         _check_port(re.sub(r"^\[[^\]]*\]", "", host).partition(":")[2])
     return text
 
@@ -99,10 +101,8 @@ def _split(text: str) -> SplitResult:
 def _check_host(netloc: str) -> None:
     bracketed = re.fullmatch(r"\[([^\]]*)\](.*)", netloc)
     if bracketed:
-        try:
-            ipaddress.IPv6Address(bracketed[1])
-        except ValueError:
-            raise ValueError("expected an IPv6 address between [ and ], got another text") from None
+        if not _is_ipv6(bracketed[1]):
+            raise ValueError("expected an IPv6 address without a zone between [ and ], got another text")
         rest = bracketed[2]
     else:
         host, colon, port = netloc.partition(":")
@@ -121,6 +121,14 @@ def _check_host(netloc: str) -> None:
 def _check_port(port: str) -> None:
     if port and not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= _MAX_PORT):
         raise ValueError(f"expected a port from 1 to {_MAX_PORT}, got another text behind the colon")
+
+
+def _is_ipv6(text: str) -> bool:
+    """Without a zone, which no client here sends."""
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def _is_ip(text: str) -> bool:

@@ -3,6 +3,7 @@
 A service whose address is unset is embedded: `deftunes.embedded` starts it and fills the address in.
 """
 
+import difflib
 import os
 import pwd
 import re
@@ -176,6 +177,7 @@ def read_settings() -> Settings:
         BadUsageError: a value cannot be read; names the variable, what was expected and what came.
 
     """
+    _refuse_misspelt()
     try:
         return Settings()
     except ValidationError as error:
@@ -185,6 +187,24 @@ def read_settings() -> Settings:
             for detail in error.errors(include_url=False, include_context=False, include_input=False)
         )
         raise BadUsageError(f"a setting cannot be read: {problems}. `deftunes env` lists every setting") from None
+
+
+# Exported to dbt, which this process runs.
+_OF_DBT = {f"DEFTUNES_WAREHOUSE_{name}" for name in ("HOST", "PORT", "DATABASE", "USER", "METHOD")}
+_ALIKE = 0.92  # one letter missing, added, or in another's place
+
+
+def _refuse_misspelt() -> None:
+    """Refuse what is nearly a setting: it would be left out, and something embedded answer in the real one's place.
+
+    Other names with our prefix are others' affair: Kubernetes makes some for a service that is called so.
+    """
+    known = {_variable(name) for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        upper = name.upper()
+        if upper.startswith("DEFTUNES_") and upper not in known | _OF_DBT:
+            for meant in difflib.get_close_matches(upper, known, 1, _ALIKE):
+                raise BadUsageError(f"expected a setting that `deftunes env` lists, got {name}: did you mean {meant}?")
 
 
 def export_aws(settings: Settings) -> None:
@@ -225,7 +245,12 @@ def prepare_process(settings: Settings) -> None:
         DeftunesError: it may open too few files.
         OSError: there is no place for temporary files.
     """
-    home = str(settings.home.absolute())
+    try:
+        home = str(settings.home.absolute())
+    except FileNotFoundError:
+        raise DeftunesError(
+            "expected to work in a folder that is there, got one that was deleted. Change to another one"
+        ) from None
     try:
         Path.home()
     except RuntimeError:

@@ -3,8 +3,10 @@
 import errno
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,83 @@ def test_no_file_left_to_open_is_told(tmp_path: Path) -> None:
     assert ended.returncode == 1, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "expected that this process may have 64 files open at once, got 12. Raise the limit" in ended.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("variable", "code"), [("DEFTUNES_LOOK_BACK=1", 0), ("DEFTUNES_LOOK_BACK=most", 2)])
+def test_a_stream_that_is_closed_changes_no_exit_code(closed: str, variable: str, code: int) -> None:
+    script = f'{variable} exec "$0" -m deftunes env {closed}'
+    ended = subprocess.run(["sh", "-c", script, sys.executable], capture_output=True, text=True, check=False)
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("after", [0.15, 0.4, 1.0])
+def test_a_signal_ends_a_command_in_order(number: signal.Signals, after: float, tmp_path: Path) -> None:
+    """Whenever it comes: while Python imports, while a verb waits for an answer."""
+    script = (
+        "import sys, tempfile; from deftunes.cli import main; from deftunes.cli import app, stages\n"
+        "sys.argv = ['deftunes', 'env']; import time\n"
+        "def wait():\n"
+        " with tempfile.TemporaryDirectory() as folder:\n"
+        "  print('waiting', flush=True); time.sleep(60)\n"
+        "app.app = wait; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stdout.readline() == "waiting\n"
+    time.sleep(after)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert said == "deftunes: stopped by a signal. The same command goes on where this one stopped\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hangup_that_the_caller_ignores_is_ignored() -> None:
+    script = 'trap "" HUP; exec "$0" -c "import os, signal; from deftunes.cli import main, app; ' + (
+        'app.app = lambda: os.kill(os.getpid(), signal.SIGHUP); main()"'
+    )
+    assert subprocess.run(["sh", "-c", script, sys.executable], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DEFTUNES_API_ULR", "DEFTUNES_API_URL"),
+        ("DEFTUNES_WAREHOUSE_DNS", "DEFTUNES_WAREHOUSE_DSN"),
+        ("DEFTUNES_LOOKBACK", "DEFTUNES_LOOK_BACK"),
+        ("deftunes_max_rejectd", "DEFTUNES_MAX_REJECTED"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_and_its_value_not_shown(name: str, meant: str) -> None:
+    ended = command("env", **{name: SECRET})
+    assert ended.returncode == 2
+    assert f"got {name}: did you mean {meant}?" in ended.stderr
+    assert SECRET not in ended.stderr
+
+
+def test_names_of_others_with_our_prefix_are_their_affair() -> None:
+    others = (
+        "DEFTUNES_PORT",
+        "DEFTUNES_API_PORT",
+        "DEFTUNES_API_SERVICE_HOST",
+        "DEFTUNES_RELEASE",
+        "DEFTUNES_E2E_KEEP",
+    )
+    assert command("env", **dict.fromkeys(others, "tcp://10.0.0.1:80")).returncode == 0
+
+
+def test_a_folder_that_was_deleted_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    script = 'cd "$1" && rmdir "$1" && exec "$0" -m deftunes query "select 1"'
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DEFTUNES_")}
+    words = ["sh", "-c", script, sys.executable, str(folder)]
+    ended = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "expected to work in a folder that is there" in ended.stderr

@@ -102,6 +102,7 @@ def test_an_http_address_can_be_asked(text: str) -> None:
         "h", "ftp://h", "http://", "http://:80", "http://h:0", "http://h:80a", "http://h:٣", "http://h:65536", "http://bücher",
         "http://a b", "http://h/a b", "http://u@h", "http://u:p@h", "http://h?x", "http://h/#x", "http://[::1", "http://[zz]",
         "http://a..b", "http://1.2.3", "http://999.1.1.1", "http://-h", "http://h\\x", "http://[::1]x",
+        "http://[fe80::1%25eth0]:80",
     ],
 )  # fmt: skip
 def test_what_is_no_http_address_is_refused(text: str) -> None:
@@ -153,6 +154,7 @@ def test_what_is_no_database_is_refused(text: str) -> None:
         "host=h password='a b'",
         "postgresql:///db?host=/tmp/x&port=1",
         "postgresql://u:p%40@h:5432,[::1]:5433/db",
+        "postgresql://u:pa?ss#w:0@h:5432/db?sslmode=require",
         "postgres://h",
     ],
 )
