@@ -83,6 +83,7 @@ def run_stage(
     Raises:
         DeftunesError: the stage before has not run for this interval, or this one failed.
     """
+    resources.begin(stage, entity)
     with aws_failures():
         job = Job(entity=entity, window=run_window(resources, entity, asked), options=options)
         if stage in _WAP:
@@ -104,6 +105,7 @@ def run_window(resources: Resources, entity: Entity | None, asked: Interval) -> 
 
 def execute(stage: Stage, resources: Resources, job: Job) -> Outcome:
     """Execute one stage by its entry, `run` of its module `stage`; no other place calls one."""
+    resources.begin(stage, job.entity)
     result: Result = import_module(f"deftunes.{stage}.stage").run(resources, job)
     return Outcome(stage, job.entity, result)
 
@@ -141,6 +143,7 @@ def write_audit_publish(resources: Resources, job: Job, *, until: Stage = Stage.
     Raises:
         RetriableError: other runs came first three times.
     """
+    resources.begin(Stage.TRANSFORM, job.entity)  # what planning fails for
     for last in (False,) * (_TRIES - 1) + (True,):
         planned = replace(job, batch=plan(resources, job))
         if planned.expect_batch().is_published:

@@ -32,6 +32,12 @@ class Resources:
 
     def __init__(self, settings: "Settings") -> None:
         self.settings = settings
+        # The stage and entity that this process works on, for whoever records how it ended.
+        self.at: tuple[str, str] | None = None
+
+    def begin(self, stage: str, entity: Entity | None) -> None:
+        """Say what this process works on from here on."""
+        self.at = stage, str(entity or "all")
 
     @cached_property
     def lake(self) -> "Lake":

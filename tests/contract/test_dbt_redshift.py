@@ -20,7 +20,7 @@ from dbt.cli.main import dbtRunner
 
 from deftunes.core import layout
 from deftunes.core.settings import REPOSITORY, exported
-from support.gold import COLUMNS, SERVING
+from support.gold import ALL_COLUMNS, SERVING
 
 PROJECT = REPOSITORY / "dbt_modeling"
 NOBODY = {
@@ -56,13 +56,13 @@ def statements(kind: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]
     sent: list[str] = []
     with _relations(kind), _connection(sent):
         results = _dbt("run", kind, str(tmp_path_factory.mktemp("run")))
-    assert {result.node.name for result in results} == COLUMNS.keys()
+    assert {result.node.name for result in results} == ALL_COLUMNS.keys()
     return [re.sub(r"/\*.*?\*/", "", statement, flags=re.DOTALL).strip() for statement in sent]
 
 
 def test_every_model_and_test_parses_as_redshift(compiled: dict[str, str]) -> None:
-    assert set(COLUMNS) <= compiled.keys()
-    assert len(compiled) > len(COLUMNS) + 8  # the data tests
+    assert set(ALL_COLUMNS) <= compiled.keys()
+    assert len(compiled) > len(ALL_COLUMNS) + 8  # the data tests
     for name, statement in compiled.items():
         (tree,) = sqlglot.parse(statement, dialect="redshift")
         assert tree is not None, name
@@ -70,17 +70,19 @@ def test_every_model_and_test_parses_as_redshift(compiled: dict[str, str]) -> No
 
 def test_serving_models_give_their_contracts_columns(compiled: dict[str, str]) -> None:
     for name in SERVING:
-        assert tuple(_names(compiled[name])) == COLUMNS[name], name
+        assert tuple(_names(compiled[name])) == ALL_COLUMNS[name], name
 
 
 def test_every_statement_of_a_run_parses_as_redshift(statements: list[str], kind: str) -> None:
     assert len(statements) > 40
     for statement in statements:
         assert sqlglot.parse(statement, dialect="redshift", error_level=sqlglot.ErrorLevel.RAISE)
+    created = [statement for statement in statements if re.match("create view", statement)]
+    assert len(created) == (len(layout.TRUST_VIEWS) if kind == "first" else 0)
     if kind == "daily":
         for table in SERVING:
             assert any(f'delete from "deftunes"."{layout.SERVING_SCHEMA}"."{table}"' in each for each in statements)
-        for view in layout.BI_VIEWS:
+        for view in layout.SALES_VIEWS:
             assert f'refresh materialized view "deftunes"."{layout.BI_SCHEMA}"."{view}"' in statements
 
 
@@ -108,9 +110,10 @@ def _dbt(command: str, kind: str, work: str) -> Any:
 @contextmanager
 def _relations(kind: str) -> Iterator[None]:
     def relation(adapter: RedshiftAdapter, database: str, schema: str, identifier: str) -> object:
-        if kind == "first" or identifier not in COLUMNS:
+        if kind == "first" or identifier not in ALL_COLUMNS:
             return None
-        known = "materialized_view" if identifier in layout.BI_VIEWS else "table"
+        known = "table" if identifier in SERVING else "view"
+        known = "materialized_view" if identifier in layout.SALES_VIEWS else known
         return adapter.Relation.create(database=database, schema=schema, identifier=identifier, type=known)
 
     with pytest.MonkeyPatch.context() as patched:
@@ -145,8 +148,8 @@ def _connection(sent: list[str]) -> Iterator[None]:
         return connection
 
     def columns(_: object, relation: Any) -> list[Column]:
-        table = next(name for name in COLUMNS if relation.identifier.startswith(name))
-        return [Column(name, "text") for name in COLUMNS[table]]
+        table = max((name for name in ALL_COLUMNS if relation.identifier.startswith(name)), key=len)
+        return [Column(name, "text") for name in ALL_COLUMNS[table]]
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(RedshiftConnectionManager, "open", classmethod(connect))

@@ -12,7 +12,7 @@ from deftunes.core.entities import Entity
 from deftunes.core.settings import REPOSITORY
 from deftunes.state import bookkeeping
 from deftunes.state import schema as declared
-from support.gold import COLUMNS, SERVING
+from support.gold import ALL_COLUMNS, SERVING
 
 PROJECT = REPOSITORY / "dbt_modeling"
 
@@ -40,7 +40,8 @@ def test_sources_have_silvers_columns_in_its_order(entity: Entity) -> None:
 def test_sources_are_the_entities_and_the_notes() -> None:
     assert sources().keys() == {layout.DATABASE, layout.CONTROL_SCHEMA}
     assert set(sources()[layout.DATABASE]) == set(Entity)
-    assert [f"{layout.CONTROL_SCHEMA}.{table}" for table in sources()[layout.CONTROL_SCHEMA]] == [bookkeeping.CHANGED]
+    books = {f"{layout.CONTROL_SCHEMA}.{table}" for table in sources()[layout.CONTROL_SCHEMA]}
+    assert books == {bookkeeping.CHANGED, bookkeeping.HELD_BACK, bookkeeping.RUNS}
 
 
 def test_schemas_are_those_of_the_layout() -> None:
@@ -51,12 +52,12 @@ def test_schemas_are_those_of_the_layout() -> None:
 
 def test_every_model_is_described_grain_first_with_every_column() -> None:
     described = {**properties("serving_layer"), **properties("bi_views")}
-    assert described.keys() == COLUMNS.keys()
+    assert described.keys() == ALL_COLUMNS.keys()
     assert set(properties("bi_views")) == set(layout.BI_VIEWS)
     for name, model in {**described, **properties("staging")}.items():
         assert model["description"].startswith("One row per "), name
     for name, model in described.items():
-        assert {column["name"] for column in model["columns"]} == set(COLUMNS[name]), name
+        assert {column["name"] for column in model["columns"]} == set(ALL_COLUMNS[name]), name
         assert all(column.get("description") for column in model["columns"]), name
 
 
@@ -94,11 +95,20 @@ def test_a_model_names_no_schema_and_ends_in_final(path: Path) -> None:
     assert stars == ["final"]
 
 
-def test_bi_views_join_inner_and_count_nothing_distinct() -> None:
-    for view in layout.BI_VIEWS:
+def test_views_of_sales_join_inner_and_count_nothing_distinct() -> None:
+    for view in layout.SALES_VIEWS:
         text = (PROJECT / f"models/bi_views/{view}.sql").read_text().lower()
         assert "count(distinct" not in re.sub(r"--.*", "", text)
         assert not re.search(r"\b(left|right|full|outer|cross)\b", re.sub(r"--.*", "", text))
+
+
+def test_plain_views_read_no_view() -> None:
+    # One that is replaced takes along what was built on it, and the rights on that.
+    for view in layout.TRUST_VIEWS:
+        text = (PROJECT / f"models/bi_views/{view}.sql").read_text()
+        assert "materialized='view'" in text
+        assert not re.search(r"ref\('\w+_vw'\)", text)
+        assert properties("bi_views")[view]["config"]["contract"]["enforced"] is True
 
 
 def test_no_serving_model_is_a_table_of_dbts() -> None:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from support.terraform import ACCOUNT, PLATFORM, REGION, Plan, many
+from support.terraform import ACCOUNT, PLATFORM, REGION, Plan, Workspace, many
 
 LAKE = f"arn:aws:s3:::deftunes-lake-{ACCOUNT}-{REGION}"
 ARTIFACTS = f"arn:aws:s3:::deftunes-artifacts-{ACCOUNT}-{REGION}"
@@ -18,13 +18,14 @@ WITHOUT_RESOURCE = {
     "ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "logs:DescribeLogGroups", "s3:GetAccountPublicAccessBlock",
     "batch:DescribeJobs",
 }  # fmt: skip
-# The trial database's password is in a secret that AWS names when it makes it.
+# The password of a database is in a secret that AWS names when it makes it.
 NAMED_BY_AWS = {
     "dev": {
         'module.extract_job.aws_iam_role_policy.start["extract_songs"]',
         "module.source.aws_iam_role_policy.seed[0]",
     },
     "prod": set(),
+    "dashboards": {"module.dashboards[0].aws_iam_role_policy.start"},
 }
 CONTAINERS = {task: shape["family"] for task, shape in PLATFORM["tasks"].items()}
 JOBS = {task: shape["name"] for task, shape in PLATFORM["glue"]["jobs"].items()}
@@ -163,21 +164,31 @@ def test_extract_cannot_read_gold(plan: Plan) -> None:
         assert plan.may(role, "redshift-serverless:GetCredentials", WORKGROUP), role
 
 
-def test_the_check_writes_nothing(plan: Plan) -> None:
+def test_the_check_writes_nothing_but_how_it_ended(plan: Plan) -> None:
     for role in roles_of("check"):
         for key in (f"{LAKE}/landing/users/x", f"{LAKE}/published/users/x", f"{TABLES}/users/metadata/x"):
             assert not plan.may(role, "s3:PutObject", key)
             assert not plan.may(role, "s3:DeleteObject", key)
         assert not plan.may(role, "glue:UpdateTable", f"{GLUE}:table/deftunes_transform/users")
+        assert plan.may(role, "s3:PutObject", f"{LAKE}/runs/2020-01-01/x.json")
     assert plan.may("deftunes-check-api", "s3:GetObject", f"{LAKE}/landing/users/x")
     assert not plan.may("deftunes-check-songs", "s3:GetObject", f"{LAKE}/landing/users/x")
     grants = [
         r.values["sql"] for r in plan.of("aws_redshiftdata_statement") if "to role deftunes_checker" in r.values["sql"]
     ]
-    assert grants
-    assert not [
-        sql for sql in grants if not sql.startswith(("grant usage on schema", "grant select for tables in schema"))
-    ]
+    reading = ("grant usage on schema", "grant select for tables in schema")
+    (writing,) = [sql for sql in grants if not sql.startswith(reading)]
+    assert (
+        writing == "grant select, insert, update, delete for tables in schema deftunes_control to role deftunes_checker"
+    )
+
+
+def test_who_has_the_warehouse_can_tell_it_how_runs_ended_and_what_is_held_back(plan: Plan) -> None:
+    for role in roles_of("load", "model", "check"):
+        assert plan.may(role, "s3:GetObject", f"{LAKE}/runs/2020-01-01/x.json"), role
+        assert plan.may(role, "s3:GetObject", f"{TABLES}/quarantine/data/x.parquet"), role
+        assert plan.may(role, "glue:GetTable", f"{GLUE}:table/deftunes_transform/quarantine"), role
+        assert not plan.may(role, "s3:PutObject", f"{TABLES}/quarantine/data/x.parquet"), role
 
 
 def test_dbt_cannot_write_silver_nor_read_it_past_the_warehouse(plan: Plan) -> None:
@@ -255,8 +266,38 @@ def test_airflow_starts_jobs_and_touches_no_data(plan: Plan) -> None:
 def test_grants_in_the_warehouse_follow_the_roles(plan: Plan) -> None:
     statements = [resource.values["sql"] for resource in plan.of("aws_redshiftdata_statement")]
     users = sorted(sql.split('"')[1] for sql in statements if sql.startswith("create user"))
-    assert users == sorted(f"IAMR:{name}" for name in roles_of("load", "model", "check"))
+    roles = [*roles_of("load", "model", "check"), PLATFORM["dashboards"]["role"]]
+    assert users == sorted(f"IAMR:{name}" for name in roles)
     assert not [sql for sql in statements if "superuser" in sql or " public" in sql or "password '" in sql]
     written = [sql for sql in statements if sql.startswith("grant") and "deftunes_transform" in sql]
     assert written
     assert all("grant usage on schema deftunes_transform" in sql for sql in written)
+
+
+def test_dashboards_log_in_to_the_warehouse_and_do_nothing_else(terraform: Workspace) -> None:
+    plan = terraform.plans["dashboards"]
+    allowed = [
+        statement
+        for resource, statement in plan.statements()
+        if resource.type == "aws_iam_role_policy" and resource.values["role"] == "deftunes-dashboards"
+    ]
+    assert [statement["Action"] for statement in allowed] == [["redshift-serverless:GetCredentials"]]
+    assert allowed[0]["Condition"] == {"StringEquals": {"aws:ResourceTag/Project": "deftunes"}}
+    assert plan.may("deftunes-dashboards", "redshift-serverless:GetCredentials", WORKGROUP)
+    statements = [resource.values["sql"] for resource in plan.of("aws_redshiftdata_statement")]
+    assert {sql for sql in statements if sql.endswith("to role deftunes_bi")} == {
+        "grant usage on schema deftunes_bi_views to role deftunes_bi",
+        "grant select for tables in schema deftunes_bi_views to role deftunes_bi",
+    }
+    assert [sql for sql in statements if sql.startswith("grant") and "deftunes-dashboards" in sql] == [
+        'grant role deftunes_bi to "IAMR:deftunes-dashboards"'
+    ]
+
+
+def test_the_warehouse_is_open_to_tasks_and_where_there_are_to_dashboards(plan: Plan) -> None:
+    opened = {
+        resource.address.split('"')[1]
+        for resource in plan.of("aws_vpc_security_group_ingress_rule")
+        if resource.address.startswith("module.serving.")
+    }
+    assert opened == ({"tasks", "dashboards"} if plan.has_dashboards else {"tasks"})

@@ -41,6 +41,8 @@ DEATHS: dict[Failpoint, tuple[Stage, tuple[Entity | None, ...]]] = {
     Failpoint.PUBLISH_AFTER_RELEASE: (Stage.PUBLISH, ALL),
     Failpoint.LOAD_BEFORE_COMMIT: (Stage.LOAD, ALL),
     Failpoint.LOAD_AFTER_COMMIT: (Stage.LOAD, ALL),
+    Failpoint.LOAD_BEFORE_TRUST: (Stage.LOAD, ALL),
+    Failpoint.LOAD_AFTER_TRUST: (Stage.LOAD, ALL),
     Failpoint.MODEL_BEFORE_BUILD: (Stage.MODEL, (None,)),
     Failpoint.MODEL_AFTER_BUILD: (Stage.MODEL, (None,)),
 }

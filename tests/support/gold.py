@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,7 @@ from support.silver import Record
 
 FIRST = datetime(1900, 1, 1, tzinfo=UTC)
 LAST = datetime(9999, 12, 31, tzinfo=UTC)
-SERVING = ("dim_artists", "dim_songs", "dim_users", "fact_session")
+SERVING = ("dim_artists", "dim_songs", "dim_users", "fact_session", "fact_session_day")
 
 Rows = set[tuple[Any, ...]]
 Gold = dict[str, Rows]
@@ -30,6 +30,8 @@ def expected_gold(silver: dict[Entity, list[Record]]) -> Gold:
     buyers = _users(versions, sales)
     facts = [_fact(row, versions) for row in sales]
     tables = {"dim_songs": tracks, "dim_artists": artists, "dim_users": buyers, "fact_session": facts}
+    tables["fact_session_day"] = _days(facts)
+    tables["data_as_of_vw"] = _as_of(facts)
     tables |= _views(facts, tracks, artists, buyers)
     return {name: {tuple(row[column] for column in COLUMNS[name]) for row in rows} for name, rows in tables.items()}
 
@@ -131,18 +133,24 @@ def _views(facts: list[Record], tracks: list[Record], artists: list[Record], use
     names = {row["artist_id"]: row["artist_name"] for row in artists}
     countries = {row["user_key"]: row["country_code"] or "unknown" for row in users}
     years = {row["track_id"]: row["year"] for row in tracks}
-    sums: dict[str, dict[tuple[Any, ...], Record]] = {name: {} for name in layout.BI_VIEWS}
+    first_days: dict[str, date] = {}
+    for row in facts:
+        buyer = row["user_id"]
+        first_days[buyer] = min(row["session_date"], first_days.get(buyer, row["session_date"]))
+    sums: dict[str, dict[tuple[Any, ...], Record]] = {name: {} for name in layout.SALES_VIEWS}
 
     def add(view: str, row: Record, **key: object) -> Record:
         line = sums[view].setdefault(
             tuple(key.values()),
-            {**key, "total_sales": Decimal(0), "items": 0, "liked_items": 0, "seen": set(), "sessions": 0},
+            {**key, "total_sales": Decimal(0), "items": 0, "liked_items": 0, "seen": set(), "seen_buyers": set()},
         )
         line["total_sales"] += row["price"]
         line["items"] += 1
         line["liked_items"] += bool(row["liked"])
         line["seen"].add(row["session_id"])
         line["sessions"] = len(line["seen"])
+        line["seen_buyers"].add(row["user_id"])
+        line["buyers"] = len(line["seen_buyers"])
         return line
 
     for row in facts:
@@ -158,7 +166,22 @@ def _views(facts: list[Record], tracks: list[Record], artists: list[Record], use
             currency=currency)  # fmt: skip
         add("music_preference_vw", row, session_year=year, country_code=country, release_decade=decade,
             currency=currency)  # fmt: skip
+        day = add("sales_per_day_vw", row, session_date=row["session_date"], currency=currency)
+        day["new_buyers"] = sum(first_days[buyer] == row["session_date"] for buyer in day["seen_buyers"])
     return {name: list(lines.values()) for name, lines in sums.items()}
+
+
+def _days(facts: list[Record]) -> list[Record]:
+    sessions: dict[date, list[str]] = defaultdict(list)
+    for row in facts:
+        sessions[row["session_date"]].append(row["session_id"])
+    return [{"session_date": day, "items": len(ids), "sessions": len(set(ids))} for day, ids in sessions.items()]
+
+
+def _as_of(facts: list[Record]) -> list[Record]:
+    days = [row["session_date"] for row in facts]
+    sessions = {row["session_id"] for row in facts}
+    return [{"data_through": max(days, default=None), "items": len(facts), "sessions": len(sessions)}]
 
 
 def _key(user_id: str, valid_from: datetime) -> str:
@@ -177,6 +200,7 @@ COLUMNS = {
         "session_id", "item_number", "user_id", "user_key", "track_id", "artist_id", "price", "currency", "liked",
         "liked_since", "session_start_time", "session_date", "user_agent",
     ),
+    "fact_session_day": ("session_date", "items", "sessions"),
     "sales_per_artist_vw": ("session_year", "artist_id", "artist_name", "currency", "total_sales"),
     "sales_per_country_vw": ("session_month", "session_year", "country_code", "currency", "total_sales"),
     "user_activity_vw": (
@@ -185,4 +209,16 @@ COLUMNS = {
     "music_preference_vw": (
         "session_year", "country_code", "release_decade", "currency", "items", "liked_items", "total_sales",
     ),
+    "sales_per_day_vw": (
+        "session_date", "currency", "total_sales", "items", "liked_items", "sessions", "buyers", "new_buyers",
+    ),
+    # The rest of its columns say how runs ended, which silver does not know.
+    "data_as_of_vw": ("data_through", "items", "sessions"),
 }  # fmt: skip
+# Every column of every model.
+ALL_COLUMNS = {
+    **COLUMNS,
+    "data_as_of_vw": (*COLUMNS["data_as_of_vw"], "last_load_at", "last_check_at", "last_check_passed"),
+    "records_held_back_vw": ("entity", "reason", "records", "first_rejected_at", "last_rejected_at"),
+    "last_runs_vw": ("stage", "entity", "started_at", "ended_at", "outcome", "exit_code", "run_id"),
+}

@@ -19,13 +19,15 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.transforms import DayTransform
+from pyiceberg.transforms import DayTransform, IdentityTransform
 from pyiceberg.types import (
     BooleanType,
+    DateType,
     DecimalType,
     DoubleType,
     IcebergType,
     IntegerType,
+    ListType,
     LongType,
     NestedField,
     StringType,
@@ -44,7 +46,9 @@ Record = dict[str, Any]
 T0 = datetime(2025, 1, 1, tzinfo=UTC)
 _PLAIN: dict[str, IcebergType] = {
     "bigint": LongType(),
+    "array<string>": ListType(100, StringType(), element_required=False),
     "boolean": BooleanType(),
+    "date": DateType(),
     "double": DoubleType(),
     "int": IntegerType(),
     "string": StringType(),
@@ -150,6 +154,22 @@ class Silver:
             schema,
             location=self.lake.uri(f"{layout.WAREHOUSE_PREFIX}/{entity}"),
             partition_spec=spec,
+            properties={"format-version": "2"},
+        )
+
+    def quarantine(self) -> Table:
+        """The quarantine, made if it is missing."""
+        schema = iceberg_schema(declared.QUARANTINE)
+        return self.catalog.create_table_if_not_exists(
+            (layout.DATABASE, layout.QUARANTINE),
+            schema,
+            location=self.lake.uri(f"{layout.WAREHOUSE_PREFIX}/{layout.QUARANTINE}"),
+            partition_spec=PartitionSpec(
+                *(
+                    PartitionField(schema.find_field(name).field_id, 1000 + number, IdentityTransform(), name)
+                    for number, name in enumerate(declared.QUARANTINE.partitioned_by)
+                )
+            ),
             properties={"format-version": "2"},
         )
 

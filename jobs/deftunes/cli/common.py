@@ -3,11 +3,11 @@
 import json
 import sys
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from deftunes.pipeline import Outcome
     from deftunes.resources import Resources
 
+T = TypeVar("T")
+RunEnd = tuple[str, str, dict[str, Any]]  # stage, entity, result
 
 # A record's instant outside of these is rejected; and from any day between them a look-back, and the days beside that a
 # request overlaps, can be counted.
@@ -65,38 +67,66 @@ def open_resources(*needs: "Service") -> Iterator["Resources"]:
 
 
 def report(
-    resources: "Resources", outcomes: Iterable["Outcome"], interval: Interval, *, as_json: bool
+    resources: "Resources",
+    outcomes: Iterable["Outcome"],
+    interval: Interval,
+    *,
+    as_json: bool,
+    has_warehouse: bool = False,
 ) -> list["Outcome"]:
-    """Print each outcome as it comes and keep it in the lake's log of runs, failures too; returns them all.
+    """Print each outcome as it comes and keep it in the log of runs, failures too; returns them all."""
 
-    What happened comes first: a record that cannot be written is a warning, and hides neither outcome nor failure.
-    """
-    from deftunes.cli.failures import explain
-
-    reported: list[Outcome] = []
-    run_id = uuid.uuid4().hex[:8]
-    started = datetime.now(UTC)
-    iterator = iter(outcomes)
-    while True:
-        try:
-            outcome = next(iterator)
-        except StopIteration:
-            return reported
-        except Exception as error:
-            explained = explain(error)
-            failure = {"error": str(explained), "exit": explained.exit_code}
-            _log_run(resources, run_id, "run", "all", interval, started, failure)
-            raise explained from error
+    def show(outcome: "Outcome", seconds: float) -> RunEnd:
         result = asdict(outcome.result)
-        seconds = (datetime.now(UTC) - started).total_seconds()
         line = {"stage": outcome.stage, "entity": outcome.entity, "seconds": round(seconds, 2), **result}
         if as_json:
             emit(line)
         else:
             say(_sentence(line))
-        _log_run(resources, run_id, outcome.stage, outcome.entity or "all", interval, started, {"result": result})
-        reported.append(outcome)
-        started = datetime.now(UTC)
+        return outcome.stage, str(outcome.entity or "all"), result
+
+    return record_runs(resources, outcomes, interval, show, has_warehouse=has_warehouse)
+
+
+def record_runs(
+    resources: "Resources",
+    ends: Iterable[T],
+    interval: Interval,
+    show: Callable[[T, float], RunEnd],
+    *,
+    has_warehouse: bool,
+) -> list[T]:
+    """Show each end of a run as it comes and keep it in the lake's log of runs, failures too; returns them all.
+
+    What happened comes first: a record that cannot be written is a warning, and hides neither outcome nor failure. A
+    process that has the warehouse brings what it lacks of them last.
+    """
+    from deftunes.cli.failures import explain
+
+    shown: list[T] = []
+    run_id = uuid.uuid4().hex[:8]
+    started = datetime.now(UTC)
+    resources.at = None  # a backfill has done other chunks before
+    iterator = iter(ends)
+    try:
+        while True:
+            try:
+                end = next(iterator)
+            except StopIteration:
+                return shown
+            except Exception as error:
+                explained = explain(error)
+                failure = {"error": str(explained), "exit": explained.exit_code}
+                stage, entity = resources.at or ("run", "all")
+                _log_run(resources, run_id, stage, entity, interval, started, failure)
+                raise explained from error
+            stage, entity, result = show(end, (datetime.now(UTC) - started).total_seconds())
+            _log_run(resources, run_id, stage, entity, interval, started, {"result": result})
+            shown.append(end)
+            started = datetime.now(UTC)
+    finally:
+        if has_warehouse:
+            _bring_trust(resources)
 
 
 def emit(value: dict[str, Any]) -> None:
@@ -133,6 +163,16 @@ def _sentence(line: dict[str, Any]) -> str:
         facts.append(f"{name.replace('_', ' ')} {shown_value}")
     what = " ".join(str(part) for part in (line["stage"], line["entity"]) if part)
     return f"{what:<22} {line['seconds']:>7.2f} s  {', '.join(facts)}"
+
+
+def _bring_trust(resources: "Resources") -> None:
+    from deftunes.cli.failures import explain
+    from deftunes.state.trust import bring_trust
+
+    try:
+        bring_trust(resources.lake, resources.catalog, resources.warehouse, datetime.now(UTC).date())
+    except Exception as error:  # noqa: BLE001 - sales do not wait for what is said of them
+        say(f"deftunes: what is held back and how runs ended reaches the BI views with the next run: {explain(error)}")
 
 
 def _log_run(

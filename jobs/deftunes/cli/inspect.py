@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deftunes.cli.common import End, Json, Start, emit, open_resources, report, say
+from deftunes.cli.common import End, Json, RunEnd, Start, emit, open_resources, record_runs, report, say
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
 from deftunes.core.interval import Interval
@@ -53,6 +54,33 @@ def add_query(app: typer.Typer) -> None:
                     f"the answer holds a value that cannot be read: {error}. Cast its column to text: (...)::text"
                 ) from error
             show(answer, form)
+
+
+def add_board(app: typer.Typer) -> None:
+    """`deftunes board`."""
+
+    @app.command(rich_help_panel=_INSPECT)
+    def board(
+        out: Annotated[
+            Path | None, typer.Option(metavar="FILE", help="The file to write; by default board.html in DEFTUNES_HOME.")
+        ] = None,
+        currency: Annotated[
+            str | None, typer.Option(metavar="CODE", help="The currency to show first; by default the dashboard's.")
+        ] = None,
+        as_json: Json = False,
+    ) -> None:
+        """Write the sales board as one HTML file: no network, no login, for a screen, a telephone or a printer.
+
+        Example: deftunes board --out sales.html --currency EUR
+        """
+        from deftunes.operations.board import write_board
+
+        with open_resources(Service.POSTGRES) as resources:
+            written = write_board(resources, out, currency)
+        if as_json:
+            emit({"board": str(written.path), "currencies": list(written.currencies), "bytes": written.size})
+        else:
+            say(f"board: {written.path} ({written.size / 1000:,.0f} kB, {', '.join(written.currencies) or 'no sales'})")
 
 
 def show(answer: "QueryResult", form: Format) -> None:
@@ -132,16 +160,21 @@ def add_check(app: typer.Typer) -> None:
 
         Example: deftunes check api --start 2020-01-01 --end 2020-01-02
         """
+        from deftunes.operations.check import CHECK, Reconciliation
         from deftunes.operations.check import check as reconcile
+
+        def show_found(found: Reconciliation, _: float) -> RunEnd:
+            if as_json:
+                emit({"check": found.entity, "batch_id": found.batch_id, "sales": found.sales})
+            else:
+                sales = "".join(f", {n} items {sold} {code}" for code, (n, sold) in (found.sales or {}).items())
+                say(f"check {found.entity:<16} gold shows batch {found.batch_id}{sales}")
+            return CHECK, found.entity, {"batch_id": found.batch_id}
 
         interval = Interval(start, end)
         with open_resources(Service.AWS, Service.POSTGRES) as resources:
-            for found in reconcile(resources, pipeline, interval, on_wait=lambda reason: say(f"check waits: {reason}")):
-                if as_json:
-                    emit({"check": found.entity, "batch_id": found.batch_id, "sales": found.sales})
-                else:
-                    sales = "".join(f", {n} items {sold} {code}" for code, (n, sold) in (found.sales or {}).items())
-                    say(f"check {found.entity:<16} gold shows batch {found.batch_id}{sales}")
+            found = reconcile(resources, pipeline, interval, on_wait=lambda reason: say(f"check waits: {reason}"))
+            record_runs(resources, found, interval, show_found, has_warehouse=True)
 
 
 def add_quarantine(app: typer.Typer) -> None:
@@ -182,7 +215,7 @@ def add_quarantine(app: typer.Typer) -> None:
             done = False
             for interval, outcomes in replays(resources, entity):
                 done = True
-                report(resources, outcomes, interval, as_json=as_json)
+                report(resources, outcomes, interval, as_json=as_json, has_warehouse=True)
         if not done:
             say("quarantine is empty: nothing to replay")
 

@@ -50,7 +50,7 @@ def add_run(app: typer.Typer) -> None:
         interval = Interval(start, end)
         with open_resources(*_needs_of(pipeline)) as resources:
             outcomes = run_pipeline(resources, pipeline, interval, ExtractOptions(accept_shrink, full))
-            report(resources, outcomes, interval, as_json=as_json)
+            report(resources, outcomes, interval, as_json=as_json, has_warehouse=True)
 
 
 def add_backfill(app: typer.Typer) -> None:
@@ -135,7 +135,7 @@ def add_stages(app: typer.Typer) -> None:
         interval = Interval(start, end)
         with open_resources(Service.AWS, Service.POSTGRES) as resources:
             outcomes = run_stage(resources, Stage.MODEL, None, interval, ExtractOptions())
-            report(resources, outcomes, interval, as_json=as_json)
+            report(resources, outcomes, interval, as_json=as_json, has_warehouse=True)
 
 
 def _add_stage(app: typer.Typer, stage: Stage) -> None:
@@ -145,7 +145,8 @@ def _add_stage(app: typer.Typer, stage: Stage) -> None:
         interval = Interval(start, end)
         needs = _NEEDS.get(stage, (Service.AWS, entity.declaration.source))
         with open_resources(*needs) as resources:
-            report(resources, run_stage(resources, stage, entity, interval, options), interval, as_json=as_json)
+            outcomes = run_stage(resources, stage, entity, interval, options)
+            report(resources, outcomes, interval, as_json=as_json, has_warehouse=stage is Stage.LOAD)
 
     command = app.command(stage.value, help=_SUMMARIES[stage], rich_help_panel=_STAGES)
     if stage is Stage.EXTRACT:
@@ -175,5 +176,7 @@ def _run_chunk(
     from deftunes.extract.landed import Landed
     from deftunes.pipeline import run_pipeline
 
-    outcomes = report(resources, run_pipeline(resources, pipeline, part, options), part, as_json=as_json)
+    outcomes = report(
+        resources, run_pipeline(resources, pipeline, part, options), part, as_json=as_json, has_warehouse=True
+    )
     return all(outcome.result.was_over for outcome in outcomes if isinstance(outcome.result, Landed))

@@ -23,6 +23,8 @@ class Failpoint(StrEnum):
     PUBLISH_AFTER_RELEASE = "publish-after-release"
     LOAD_BEFORE_COMMIT = "load-before-commit"
     LOAD_AFTER_COMMIT = "load-after-commit"
+    LOAD_BEFORE_TRUST = "load-before-trust"
+    LOAD_AFTER_TRUST = "load-after-trust"
     MODEL_BEFORE_BUILD = "model-before-build"
     MODEL_AFTER_BUILD = "model-after-build"
 

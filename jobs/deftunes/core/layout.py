@@ -13,8 +13,14 @@ CONTROL_SCHEMA = "deftunes_control"
 
 QUARANTINE = "quarantine"
 QUALITY_RESULTS = "quality_results"
-BI_VIEWS = ("sales_per_artist_vw", "sales_per_country_vw", "user_activity_vw", "music_preference_vw")
+# Each of these sells what the facts sell; the others say how far the data can be trusted.
+SALES_VIEWS = (
+    "sales_per_artist_vw", "sales_per_country_vw", "user_activity_vw", "music_preference_vw", "sales_per_day_vw",
+)  # fmt: skip
+TRUST_VIEWS = ("data_as_of_vw", "records_held_back_vw", "last_runs_vw")
+BI_VIEWS = (*SALES_VIEWS, *TRUST_VIEWS)
 
+RUNS_PREFIX = "runs/"
 WAREHOUSE_PREFIX = "transform"  # below the lake: Iceberg's data and metadata
 RECEIPT = "receipt.json"
 WITHDRAWN = "withdrawn.json"  # beside a receipt: this landing is dated in the future and counts no more
@@ -74,10 +80,15 @@ def published_key(entity: Entity, unit: str) -> str:
     return f"published/{entity}/{unit}.json"
 
 
+def runs_of_day(day: date) -> str:
+    """Where the run records of a day begin: those of later days sort behind it."""
+    return f"{RUNS_PREFIX}{day:%Y-%m-%d}"
+
+
 def run_key(stage: str, entity: str, run_id: str, started_at: datetime) -> str:
     """The log of one stage run."""
     at = started_at.astimezone(UTC)
-    return f"runs/{at:%Y-%m-%d}/{at:%H%M%S.%f}-{stage}-{entity}-{run_id}.json"
+    return f"{runs_of_day(at.date())}/{at:%H%M%S.%f}-{stage}-{entity}-{run_id}.json"
 
 
 def backfill_key(pipeline: str, chunk: str) -> str:

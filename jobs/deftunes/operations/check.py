@@ -27,6 +27,7 @@ from deftunes.state.bookkeeping import CHANGED, LOADED
 
 Sums = dict[str, tuple[int, Decimal]]  # by currency: items, revenue
 
+CHECK = "check"  # in the record of runs, beside the stages
 _PAUSE_SECONDS = 2.0
 
 
@@ -63,6 +64,7 @@ def check(
         reraise=True,
     )
     for entity in entities_of(name):
+        resources.begin(CHECK, entity)
         yield until_reconciled(_reconcile, resources, name, entity, asked)
 
 

@@ -1,7 +1,7 @@
 """How things stand: what `main` holds, what the warehouse has loaded, how the latest runs ended."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,13 @@ from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError
 from deftunes.state import quarantine
 from deftunes.state.manifest import published_manifest
+from deftunes.state.trust import ending, recent_runs
 
 if TYPE_CHECKING:
     from deftunes.adapters.lake import JsonObject, Lake
     from deftunes.resources import Resources
 
 _RUNS = 12
-_RUN_DAYS = 7
 _THREADS = 8
 
 
@@ -31,8 +31,7 @@ def entity_states(resources: "Resources") -> list[dict[str, Any]]:
 
 def latest_runs(lake: "Lake") -> "list[JsonObject]":
     """The latest stage runs of the last week, newest first."""
-    since = datetime.now(UTC) - timedelta(days=_RUN_DAYS)
-    keys = sorted(lake.keys("runs/", after=f"runs/{since:%Y-%m-%d}"))[-_RUNS:]
+    keys = recent_runs(lake, datetime.now(UTC).date())[-_RUNS:]
     with ThreadPoolExecutor(_THREADS) as pool:
         return [run for run in pool.map(partial(_run, lake), reversed(keys)) if run]
 
@@ -70,4 +69,4 @@ def _state(resources: "Resources", entity: Entity, quarantined: int) -> dict[str
 def _outcome(run: "JsonObject") -> str:
     if "error" in run:
         return f"exit {run['exit']}: {run['error']}"
-    return "nothing new" if run["result"].get("nothing_new") else "done"
+    return ending(run)[0]

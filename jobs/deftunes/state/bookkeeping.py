@@ -1,8 +1,9 @@
 """The platform's book-keeping inside the warehouse: load checkpoints, and the queue of changes that gold lacks.
 
-    deftunes_control.loaded    one row per entity: the silver snapshot that the warehouse holds; one row for gold:
-                               the digest of the dbt project that built it
+    deftunes_control.loaded    one row per entity, and for the quarantine: the snapshot that the warehouse holds; one
+                               row for gold: the digest of the dbt project that built it
     deftunes_control.changed   the change queue: what was loaded, or asked for, and is not modelled yet
+    deftunes_control.held_back, deftunes_control.runs   what readers are told of the data's trust (state/trust.py)
 
 `load` enqueues its changes in the transaction that loads them. `model` computes everything pending, and clears the
 queue when gold shows it; killed before that, the next `model` finds the same queue and does the work once more. So gold
@@ -18,12 +19,16 @@ from deftunes.core.entities import Entity
 
 LOADED = f"{layout.CONTROL_SCHEMA}.loaded"
 CHANGED = f"{layout.CONTROL_SCHEMA}.changed"
+HELD_BACK = f"{layout.CONTROL_SCHEMA}.held_back"
+RUNS = f"{layout.CONTROL_SCHEMA}.runs"
 _GOLD = "gold"  # the row beside the entities' that says which dbt project built gold
+_CHECKPOINTS = (*(entity.value for entity in Entity), layout.QUARANTINE, _GOLD)
 ARTISTS = "artists"  # queued beside the entities: a dimension of its own, made of songs and sales
 EVERYTHING = "*"  # the unit that stands for all of an entity: a first load, or silver was set back
 
 # The second number of a two-number advisory lock never meets the one-number lock that connections hold.
 _LOCK_SETUP = "select pg_advisory_xact_lock(hashtext('deftunes_control'), 0)"
+_TABLES = ("loaded", "changed", "held_back", "runs")
 _LOADED_TABLE = (
     f"create table if not exists {LOADED} (entity varchar(16) not null primary key, snapshot_id bigint, "
     "batch_id varchar(16))"
@@ -33,6 +38,16 @@ _LOADED_TABLE = (
 _CHANGED_TABLE = (
     f"create table if not exists {CHANGED} (entity varchar(16) not null, unit {{unit}} not null, "
     "since timestamp with time zone)"
+)
+_HELD_BACK_TABLE = (
+    f"create table if not exists {HELD_BACK} (file text not null, entity text not null, reason text not null, "
+    "records bigint not null, first_rejected_at timestamp with time zone not null, "
+    "last_rejected_at timestamp with time zone not null, primary key (file, entity, reason))"
+)
+_RUNS_TABLE = (
+    f"create table if not exists {RUNS} (run text not null primary key, stage text not null, entity text not null, "
+    "started_at timestamp with time zone not null, ended_at timestamp with time zone not null, "
+    "outcome text not null, exit_code integer not null, run_id text not null)"
 )
 # As wide as a key in silver may be from before its rules had a bound. Redshift takes `text` for varchar(256).
 _UNIT = {Dialect.POSTGRES: "text", Dialect.REDSHIFT: "varchar(65535)"}
@@ -54,35 +69,36 @@ def create_tables(connection: WarehouseConnection) -> None:
     nobody knows what gold lacks: everything is enqueued.
     """
     with connection.transaction():
-        loaded, changed = _present(connection)
-        if loaded and changed:
+        if all(_present(connection)):
             checkpoints = connection.run(f"select count(*) from {LOADED}")
-            if checkpoints[0][0] > len(Entity):
+            if checkpoints[0][0] >= len(_CHECKPOINTS):
                 return
     with connection.transaction():
         lock_setup(connection)
         create_schema(connection, layout.CONTROL_SCHEMA)
-        loaded, changed = _present(connection)  # again: another process may have made them meanwhile
+        loaded, changed, *_ = _present(connection)  # again: another process may have made them meanwhile
         connection.run(_LOADED_TABLE)
         connection.run(_CHANGED_TABLE.format(unit=_UNIT[connection.dialect]))
-        for entity in (*(entity.value for entity in Entity), _GOLD):
+        connection.run(_HELD_BACK_TABLE)
+        connection.run(_RUNS_TABLE)
+        for name in _CHECKPOINTS:
             connection.run(
                 f"insert into {LOADED} (entity) select %s where not exists (select 1 from {LOADED} where entity = %s)",
-                (entity, entity),
+                (name, name),
             )
+        # Of a table that somebody dropped, the checkpoint says what is there no more; what is there is not read again.
+        connection.run(f"update {LOADED} set snapshot_id = null where entity = '{layout.QUARANTINE}'")
         if loaded and not changed:
             enqueue_changes(connection, Entity.SESSIONS, [EVERYTHING])
 
 
-def _present(connection: WarehouseConnection) -> tuple[int, int]:
-    """Whether the table of checkpoints and that of the queue are there."""
+def _present(connection: WarehouseConnection) -> Sequence[int]:
+    """For each table whether it is there."""
+    counts = ", ".join(f"count(case when table_name = '{name}' then 1 end)" for name in _TABLES)
     (found,) = connection.run(
-        "select count(case when table_name = 'loaded' then 1 end), count(case when table_name = 'changed' then 1 end) "
-        "from information_schema.tables where table_schema = %s",
-        (layout.CONTROL_SCHEMA,),
+        f"select {counts} from information_schema.tables where table_schema = %s", (layout.CONTROL_SCHEMA,)
     )
-    loaded, changed = found
-    return loaded, changed
+    return found
 
 
 def lock_setup(connection: WarehouseConnection) -> None:
@@ -100,18 +116,18 @@ def create_schema(connection: WarehouseConnection, name: str) -> None:
         connection.run(f"create schema {name}")
 
 
-def load_checkpoint(connection: WarehouseConnection, entity: Entity, *, lock: bool = False) -> LoadCheckpoint:
-    """The checkpoint of an entity. `lock` locks the row until the transaction ends: two loads queue."""
+def load_checkpoint(connection: WarehouseConnection, entity: str, *, lock: bool = False) -> LoadCheckpoint:
+    """The checkpoint of an entity or of quarantine. `lock` locks the row until the transaction ends: loads queue."""
     lock_clause = " for update" if lock and connection.dialect is Dialect.POSTGRES else ""
-    rows = connection.run(f"select snapshot_id, batch_id from {LOADED} where entity = %s{lock_clause}", (entity.value,))
+    rows = connection.run(f"select snapshot_id, batch_id from {LOADED} where entity = %s{lock_clause}", (str(entity),))
     return LoadCheckpoint(*rows[0])
 
 
-def save_checkpoint(connection: WarehouseConnection, entity: Entity, checkpoint: LoadCheckpoint) -> None:
+def save_checkpoint(connection: WarehouseConnection, entity: str, checkpoint: LoadCheckpoint) -> None:
     """Save which snapshot the warehouse holds from this transaction on."""
     connection.run(
         f"update {LOADED} set snapshot_id = %s, batch_id = %s where entity = %s",
-        (checkpoint.snapshot_id, checkpoint.batch_id, entity.value),
+        (checkpoint.snapshot_id, checkpoint.batch_id, str(entity)),
     )
 
 

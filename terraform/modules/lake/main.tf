@@ -275,15 +275,18 @@ locals {
     )
   }
 
+  # Who has the warehouse tells it how runs ended and what is in quarantine.
+  told = { reads = ["runs", local.table_prefixes.quarantine], looks = ["quarantine"] }
+
   # One line a right: what a stage of an entity reads, adds, deletes (prefixes of the lake), and which tables it looks up
   # and commits to. Deleting is for Iceberg's old metadata and unfinished writes, and only where a stage commits.
-  # check looks at what main holds and writes nothing.
+  # check looks at what main holds and writes nothing but how it ended.
   checks = {
     for pipeline, entities in { songs = ["songs"], api = ["users", "sessions"] } : pipeline => {
-      reads                           = flatten([for entity in entities : ["landing/${entity}", "batches/${entity}", "published/${entity}", "${local.table_prefixes[entity]}/metadata"]])
-      adds                            = []
+      reads                           = concat(local.told.reads, flatten([for entity in entities : ["landing/${entity}", "batches/${entity}", "published/${entity}", "${local.table_prefixes[entity]}/metadata"]]))
+      adds                            = ["runs"]
       deletes                         = []
-      looks                           = entities
+      looks                           = concat(entities, local.told.looks)
       commits                         = []
     }
   }
@@ -319,17 +322,17 @@ locals {
     },
     {
       for entity in var.entities : "load_${entity}" => {
-        reads   = ["landing/${entity}", "batches/${entity}", "published/${entity}", local.table_prefixes[entity]]
+        reads   = concat(local.told.reads, ["landing/${entity}", "batches/${entity}", "published/${entity}", local.table_prefixes[entity]])
         adds    = ["runs"]
         deletes = []
-        looks   = [entity]
+        looks   = concat([entity], local.told.looks)
         commits = []
       }
     },
     {
       check_songs = local.checks.songs
       check_api   = local.checks.api
-      model       = { reads = ["landing/sessions"], adds = ["runs"], deletes = [], looks = [], commits = [] }
+      model       = { reads = concat(local.told.reads, ["landing/sessions"]), adds = ["runs"], deletes = [], looks = local.told.looks, commits = [] }
       warehouse   = { reads = [for entity in var.entities : local.table_prefixes[entity]], adds = [], deletes = [], looks = var.entities, commits = [] }
       monitor     = { reads = [for entity in var.entities : local.table_prefixes[entity]], adds = [], deletes = [], looks = var.entities, commits = [] }
     },

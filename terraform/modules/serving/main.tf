@@ -12,7 +12,7 @@ locals {
   workgroup  = var.name
   secret_arn = "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:${var.dsn_secret.name}"
   role_arn   = "arn:${local.partition}:iam::${local.account}:role/${aws_iam_role.warehouse.name}"
-  users      = { for task, role in var.login_roles : task => "IAMR:${role}" }
+  users      = { for who, role in merge(var.login_roles, { dashboards = var.bi_role }) : who => "IAMR:${role}" }
 }
 
 resource "aws_redshiftserverless_namespace" "this" {
@@ -130,19 +130,21 @@ locals {
   }
 
   roles = {
+    deftunes_bi      = "create role deftunes_bi"
     deftunes_checker = "create role deftunes_checker"
     deftunes_loader  = "create role deftunes_loader"
     deftunes_modeler = "create role deftunes_modeler"
     deftunes_reader  = "create role deftunes_reader"
   }
 
-  database_role = { for task in keys(local.users) : task => { check = "deftunes_checker", load = "deftunes_loader", model = "deftunes_modeler" }[split("_", task)[0]] }
+  database_role = { for task in keys(local.users) : task => { check = "deftunes_checker", dashboards = "deftunes_bi", load = "deftunes_loader", model = "deftunes_modeler" }[split("_", task)[0]] }
 
   grants = merge(
     {
       loader-silver     = "grant usage on schema ${var.schemas.transform} to role deftunes_loader"
       loader-gold       = "grant usage on schema ${var.schemas.serving} to role deftunes_loader"
       loader-gold-rows  = "grant select for tables in schema ${var.schemas.serving} to role deftunes_loader"
+      checker-books     = "grant select, insert, update, delete for tables in schema ${var.schemas.control} to role deftunes_checker"
       modeler-silver    = "grant usage on schema ${var.schemas.transform} to role deftunes_modeler"
       modeler-gold      = "grant create, usage on schema ${var.schemas.serving} to role deftunes_modeler"
       modeler-views     = "grant create, usage on schema ${var.schemas.bi_views} to role deftunes_modeler"
@@ -150,6 +152,9 @@ locals {
       reader-gold-rows  = "grant select for tables in schema ${var.schemas.serving} to role deftunes_reader"
       reader-views      = "grant usage on schema ${var.schemas.bi_views} to role deftunes_reader"
       reader-views-rows = "grant select for tables in schema ${var.schemas.bi_views} to role deftunes_reader"
+      # Whoever sees a dashboard asks as this role: no table of gold, where people have names.
+      bi-views      = "grant usage on schema ${var.schemas.bi_views} to role deftunes_bi"
+      bi-views-rows = "grant select for tables in schema ${var.schemas.bi_views} to role deftunes_bi"
     },
     merge([
       for schema, name in var.schemas : merge(
@@ -224,4 +229,15 @@ resource "aws_redshiftdata_statement" "member" {
   sql            = "grant role ${local.database_role[each.key]} to \"${each.value}\""
 
   depends_on = [aws_redshiftdata_statement.user, aws_redshiftdata_statement.grant]
+}
+
+# A chart that takes longer shows nothing, and must not hold the warehouse.
+resource "aws_redshiftdata_statement" "limit" {
+  workgroup_name = aws_redshiftserverless_workgroup.this.workgroup_name
+  database       = var.database
+  secret_arn     = aws_redshiftserverless_namespace.this.admin_password_secret_arn
+  statement_name = "limit-dashboards"
+  sql            = "alter user \"${local.users.dashboards}\" set statement_timeout to 30000"
+
+  depends_on = [aws_redshiftdata_statement.user]
 }

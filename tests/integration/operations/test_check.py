@@ -98,6 +98,27 @@ def test_a_batch_that_another_run_is_modelling_is_waited_for(pipeline: Pipeline,
     assert before == {entity.entity: entity.batch_id for entity in checked(pipeline)}
 
 
+def test_readers_see_how_the_last_check_ended_and_what_is_held_back(pipeline: Pipeline, shop: Shop) -> None:
+    shop.later()
+    shop.upsert_user(2, user_name=None)
+    pipeline = pipeline.with_settings(max_rejected=1.0)
+    pipeline.run(DAYS, API)
+    checks = "select entity, outcome, exit_code from deftunes_bi_views.last_runs_vw where stage = 'check' order by 1"
+    as_of = "select data_through, last_check_passed from deftunes_bi_views.data_as_of_vw"
+    assert pipeline.query(as_of) == [(OPENING + DAY, None)]
+    assert pipeline.command("check", "api", days=DAYS).returncode == 0
+    assert pipeline.query(checks) == [("sessions", "done", 0), ("users", "done", 0)]
+    assert pipeline.query(as_of) == [(OPENING + DAY, True)]
+    held_back = "select entity, reason, records from deftunes_bi_views.records_held_back_vw"
+    assert pipeline.query(held_back) == [("users", 'IsComplete "user_name"', 1)]
+    assert pipeline.settings.warehouse_dsn
+    with closing(psycopg2.connect(pipeline.settings.warehouse_dsn.get_secret_value())) as connection, connection:
+        connection.cursor().execute("delete from deftunes_serving.fact_session where price = 0.01")
+    assert pipeline.command("check", "api", days=DAYS).returncode == 1
+    assert pipeline.query(checks) == [("sessions", "failed", 1), ("users", "done", 0)]
+    assert pipeline.query(as_of) == [(OPENING + DAY, False)]
+
+
 def test_gold_that_lost_a_sale_or_a_view_that_was_not_refreshed(pipeline: Pipeline) -> None:
     pipeline.run(DAYS, API)
     assert pipeline.settings.warehouse_dsn

@@ -35,7 +35,8 @@ def resources(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         s3.fail(*request.param)
         keys = {"lake_access_key_id": "a-key", "lake_secret_access_key": "s3cret-key"}
         yield SimpleNamespace(
-            lake=open_lake(Settings.model_validate({"lake": "s3://lake", "aws_endpoint_url_s3": s3.url, **keys}))
+            at=None,
+            lake=open_lake(Settings.model_validate({"lake": "s3://lake", "aws_endpoint_url_s3": s3.url, **keys})),
         )
 
 
@@ -70,3 +71,53 @@ def test_what_was_done_stays_done(resources: Any, capsys: pytest.CaptureFixture[
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2
     assert err.count("`deftunes status` will not show this run of extract: S3") == 2
+
+
+class _Warehouse:
+    """One that cannot be reached."""
+
+    def hold(self, *, exclusive: bool) -> Any:
+        raise RetriableError(f"no answer, exclusive: {exclusive}")
+
+
+@pytest.fixture
+def without_warehouse() -> Any:
+    """A lake that takes run records, and a warehouse that does not answer."""
+    records: dict[str, Any] = {}
+    return SimpleNamespace(
+        at=None,
+        lake=SimpleNamespace(put_json=records.__setitem__),
+        catalog=None,
+        warehouse=_Warehouse(),
+        records=records,
+    )
+
+
+def test_a_warehouse_that_cannot_be_told_changes_no_ending(
+    without_warehouse: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = [Outcome(Stage.LOAD, Entity.USERS, Done())]
+    assert report(without_warehouse, outcomes, INTERVAL, as_json=True, has_warehouse=True) == outcomes
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    assert "reaches the BI views with the next run: no answer, exclusive: False" in err
+
+
+def test_a_failure_is_recorded_under_its_stage_and_stays_the_failure(
+    without_warehouse: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def outcomes() -> Iterator[Outcome]:
+        without_warehouse.at = (Stage.LOAD, Entity.USERS)
+        yield from ()
+        raise RefusedError("shrank")
+
+    with pytest.raises(RefusedError, match="shrank"):
+        report(without_warehouse, outcomes(), INTERVAL, as_json=True, has_warehouse=True)
+    assert "no answer" in capsys.readouterr().err
+    (record,) = without_warehouse.records.values()
+    assert (record["stage"], record["entity"], record["exit"]) == ("load", "users", 3)
+
+
+def test_a_process_without_the_warehouse_does_not_ask_for_it(without_warehouse: Any) -> None:
+    without_warehouse.warehouse = None
+    report(without_warehouse, [Outcome(Stage.EXTRACT, Entity.SONGS, Done())], INTERVAL, as_json=True)
