@@ -106,10 +106,12 @@ lock: ## Pin every package anew (needs uv), to be reviewed like code
 	$(LOCK) --constraints requirements.txt --extra extract --output-file images/extract/requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --extra transform --output-file images/transform/requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --extra load --extra model --output-file images/dbt/requirements.txt pyproject.toml
-	$(LOCK) --constraints requirements.txt --extra extract --extra transform --extra load --extra model \
+	$(LOCK) --constraints requirements.txt --extra board --extra extract --extra transform --extra load --extra model \
 	  --output-file images/cli/requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --extra aws-local --output-file images/aws-local/requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --output-file images/purchase-api/requirements.txt images/purchase-api/requirements.in
+	$(LOCK) --output-file images/superset/requirements.txt images/superset/requirements.in
+	$(LOCK) --output-file tests/e2e/browser/requirements.txt tests/e2e/browser/requirements.in
 	$(LOCK) --exclude-newer 2025-08-30 --output-file images/airflow/requirements.txt images/airflow/requirements.in
 
 LOCK := uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-annotate \

@@ -1,4 +1,4 @@
-"""Create a role and a database each for the shop's catalogue, the warehouse and Airflow, and a reader of the catalogue.
+"""Create a role and a database each for the shop's catalogue, the warehouse, Airflow and Superset, and two readers.
 
     variables PG* and <ROLE>_PASSWORD  ->  roles, databases and privileges of the server
 
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import psycopg2
 from psycopg2.sql import SQL, Identifier, Literal
 
+from deftunes.core import layout
+
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class in all but its spelling
 
-ROLES = ("shop", "reader", "warehouse", "airflow")
-DATABASES = ("shop", "warehouse", "airflow")  # each owned by the role of the same name
+ROLES = ("shop", "reader", "warehouse", "bi", "airflow", "superset")
+DATABASES = ("shop", "warehouse", "airflow", "superset")  # each owned by the role of the same name
 
 
 def main() -> None:
@@ -33,11 +35,27 @@ def main() -> None:
                 cursor.execute(SQL("create database {} owner {}").format(Identifier(name), Identifier(name)))
             cursor.execute(SQL("revoke all on database {} from public").format(Identifier(name)))
         cursor.execute("grant connect on database shop to reader")
+        cursor.execute("grant connect on database warehouse to bi")
     with autocommit_cursor("shop") as cursor:
         cursor.execute("create schema if not exists deftunes authorization shop")
         cursor.execute("grant usage on schema deftunes to reader")
         # The catalogue's loader creates the table, and may replace it.
         cursor.execute("alter default privileges for role shop in schema deftunes grant select on tables to reader")
+    with autocommit_cursor("warehouse") as cursor:
+        let_bi_read(cursor)
+
+
+def let_bi_read(cursor: "Cursor") -> None:
+    """What dashboards may ask for: the BI views, those to come too, and nothing else of the warehouse."""
+    views = Identifier(layout.BI_SCHEMA)
+    cursor.execute(SQL("create schema if not exists {} authorization warehouse").format(views))
+    cursor.execute(SQL("grant usage on schema {} to bi").format(views))
+    cursor.execute(SQL("grant select on all tables in schema {} to bi").format(views))
+    cursor.execute(
+        SQL("alter default privileges for role warehouse in schema {} grant select on tables to bi").format(views)
+    )
+    cursor.execute("alter role bi set default_transaction_read_only = on")
+    cursor.execute("alter role bi set statement_timeout = '30s'")
 
 
 @contextmanager

@@ -15,7 +15,8 @@ if [ -d $pyarrow ]; then (
   cd $pyarrow
   rm -rf include tests src ./*.pyx ./*.pxd ./*.pxi ./*flight*.so* ./*_cpp_tests*.so*
   for library in libarrow_python libarrow_python_parquet_encryption; do
-    full=$(ls $library.so.*.*)
+    # Older ones have no versioned name.
+    full=$(ls $library.so.*.* 2>/dev/null) || continue
     ln -sf "$full" "${full%.*.*}"
     ln -sf "$full" $library.so
   done

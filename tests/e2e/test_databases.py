@@ -14,9 +14,9 @@ from testcontainers.core.wait_strategies import ExecWaitStrategy
 
 from support.containers import ROOT, on_loopback
 
-ROLES = ("shop", "reader", "warehouse", "airflow")
-DATABASES = ("shop", "warehouse", "airflow")
-HOME = {"reader": "shop"}
+ROLES = ("shop", "reader", "warehouse", "bi", "airflow", "superset")
+DATABASES = ("shop", "warehouse", "airflow", "superset")
+HOME = {"reader": "shop", "bi": "warehouse"}
 PASSWORDS = {f"{role.upper()}_PASSWORD": f"{role}'s secret" for role in ROLES}
 
 
@@ -67,6 +67,38 @@ def test_the_reader_reads_the_catalogue_and_nothing_else(server: Server) -> None
     for statement in ("delete from deftunes.songs", "create table deftunes.mine ()", "create schema mine"):
         with pytest.raises(errors.InsufficientPrivilege):
             server.ask("reader", "shop", statement)
+
+
+def test_bi_reads_the_views_and_nothing_else(server: Server) -> None:
+    """Views of before and after, materialized or not, and one that takes another's place."""
+    for statement in (
+        "create schema deftunes_serving",
+        "create table deftunes_serving.facts as select 1 as price",
+        "create materialized view deftunes_bi_views.sales as select price from deftunes_serving.facts",
+        "create view deftunes_bi_views.next as select price from deftunes_serving.facts",
+        "alter view deftunes_bi_views.next rename to runs",
+    ):
+        server.ask("warehouse", "warehouse", statement)
+    server.set_up()
+
+    for view in ("sales", "runs"):
+        assert server.ask("bi", "warehouse", f"select price from deftunes_bi_views.{view}") == [(1,)]
+    for statement in ("select * from deftunes_serving.facts", "select * from pg_authid"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            server.ask("bi", "warehouse", statement)
+    for statement in (
+        "create schema mine",
+        "create temporary table mine ()",
+        "create table deftunes_bi_views.mine ()",
+        "refresh materialized view deftunes_bi_views.sales",
+        "delete from deftunes_bi_views.runs",
+    ):
+        with pytest.raises((errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)):
+            server.ask("bi", "warehouse", statement)
+        # That its transactions are read-only is a default, which it may change; its rights it may not.
+        with pytest.raises(errors.InsufficientPrivilege):
+            server.ask("bi", "warehouse", f"set transaction_read_only = off; {statement}")
+    assert server.ask("bi", "warehouse", "show statement_timeout") == [("30s",)]
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -65,7 +65,9 @@ def test_no_secret_is_in_a_definition_or_a_log(platform: Platform, airflow: Airf
     assert not [word for word in PASSWORDS if word in said]
 
 
-@pytest.mark.parametrize("service", ["postgres", "minio", "aws-local", "purchase-api", "airflow-api-server"])
+@pytest.mark.parametrize(
+    "service", ["postgres", "minio", "aws-local", "purchase-api", "airflow-api-server", "superset"]
+)
 def test_a_service_is_published_on_this_machine_only(platform: Platform, service: str) -> None:
     ports = platform.container(service).attrs["NetworkSettings"]["Ports"]
     hosts = {binding["HostIp"] for bindings in ports.values() for binding in bindings or ()}

@@ -1,5 +1,6 @@
 """Every image as it was built: who it runs as, what it says of itself, and that nothing secret is in it."""
 
+import json
 import re
 import time
 
@@ -8,7 +9,7 @@ import pytest
 
 from support.containers import RELEASE
 
-IMAGES = ("airflow", "aws-local", "cli", "dbt", "extract", "glue", "minio", "purchase-api", "transform")
+IMAGES = ("airflow", "aws-local", "cli", "dbt", "extract", "glue", "minio", "purchase-api", "superset", "transform")
 STAGES = ("cli", "dbt", "extract", "transform")
 # A key's first line by itself, or with key material behind it; not the words in somebody's code.
 PRIVATE_KEY = r"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----(\\n[A-Za-z0-9+/]{40}.*)?$"
@@ -112,3 +113,60 @@ def test_a_stage_ends_when_it_is_asked_to(engine: docker.DockerClient, image: st
 
 def test_extract_is_small(engine: docker.DockerClient) -> None:
     assert engine.images.get(f"deftunes/extract:{RELEASE}").attrs["Size"] < 350_000_000
+
+
+# A warehouse's address as the stages have it, and an AWS that hands out a password which has expired, and then others.
+LOG_IN = """
+import http.server, json, threading, time
+from sqlalchemy.engine import create_engine
+from sqlalchemy.engine.url import make_url
+
+asked = []
+
+class Aws(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        lasts = 30 if len(asked) == 1 else 900
+        said = {"dbUser": "IAMR:x", "dbPassword": f"no-{len(asked)}", "expiration": time.time() + lasts}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(said).encode())
+    def log_message(self, *_):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 8000), Aws)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+import superset_config
+
+host = "deftunes.123456789012.eu-central-1.redshift-serverless.amazonaws.com"
+given = make_url(f"redshift://{host}:5439/deftunes?iam=true")
+made = [superset_config.DB_CONNECTION_MUTATOR(given, {}, "", None, None)[0] for _ in range(3)]
+engine = create_engine(made[-1])
+_, options = engine.dialect.create_connect_args(made[-1])
+print(json.dumps({
+    "asked": asked, "passwords": [url.password for url in made], "dialect": engine.dialect.name,
+    "options": {name: options[name] for name in ("host", "user", "database", "sslmode")}, "more": "iam" in options,
+}))
+"""
+
+
+def test_superset_logs_in_to_redshift_as_its_role(engine: docker.DockerClient) -> None:
+    said = engine.containers.run(
+        f"deftunes/superset:{RELEASE}", ["python", "-W", "ignore", "-c", LOG_IN], network_mode="none", read_only=True,
+        cap_drop=["ALL"], remove=True,
+        environment={
+            "SUPERSET_SECRET_KEY": "x" * 42, "SUPERSET_METADATA_URI": "sqlite://", "SUPERSET_WAREHOUSE_PASSWORD": "no",
+            "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+            "AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS": "http://127.0.0.1:8000",
+        },
+    )  # fmt: skip
+    found = json.loads(said)
+    question = {"workgroupName": "deftunes", "dbName": "deftunes", "durationSeconds": 900}
+    assert found["asked"] == [question, question]  # the first password was about to expire, the second is used again
+    assert found["passwords"] == ["no-1", "no-2", "no-2"]
+    assert found["dialect"] == "redshift"
+    assert found["more"] is False
+    assert found["options"] == {
+        "host": "deftunes.123456789012.eu-central-1.redshift-serverless.amazonaws.com", "user": "IAMR:x",
+        "database": "deftunes", "sslmode": "verify-full",
+    }  # fmt: skip

@@ -21,6 +21,7 @@ PROJECT = "deftunes-e2e"
 RELEASE = os.environ.get("DEFTUNES_E2E_RELEASE", "dev")
 OPENING = date(2020, 1, 1)
 DAY = timedelta(days=1)
+PORTS = ("AIRFLOW_PORT", "API_PORT", "AWS_PORT", "MINIO_PORT", "POSTGRES_PORT", "SUPERSET_PORT")
 SONGS, API = "deftunes_songs_pipeline_dag", "deftunes_api_pipeline_dag"
 # One run of each DAG takes two to three minutes on two cores; a machine under load takes three times that.
 RUN_SECONDS = 900.0
@@ -50,7 +51,7 @@ class Platform:
             "DEFTUNES_RELEASE": RELEASE,
             "DEMO_START": OPENING.isoformat(),
             "DEMO_END": (OPENING + DAY * (self.days - 1)).isoformat(),
-            **dict.fromkeys(("AIRFLOW_PORT", "API_PORT", "AWS_PORT", "MINIO_PORT", "POSTGRES_PORT"), "0"),
+            **dict.fromkeys(PORTS, "0"),
         }
         done = subprocess.run(
             ["docker", "compose", "--project-name", PROJECT, "--env-file", "/dev/null", *arguments],
