@@ -2,6 +2,7 @@
 
     this project, its pinned wheels, the jars, the script  ->  s3://<artifacts>/releases/1.4.0/glue/
     the images of that tag on this machine                 ->  their repositories
+    where there are dashboards: their assets, then         ->  the service
 
 A release is what it was when it was tested: files and images that are there already are left as they are, and a release
 that was deployed halfway is completed by the same command. The script goes last: without it no job starts.
@@ -22,6 +23,7 @@ import docker
 import typer
 from docker.errors import APIError, DockerException, ImageNotFound
 
+from dashboards import Dashboards, deploy_dashboards
 from deftunes.adapters.jars import classpath
 from deftunes.adapters.lake import open_lake
 from deftunes.core.errors import BadUsageError, DeftunesError
@@ -160,6 +162,17 @@ def _outputs(environment: str) -> dict[str, Any]:
     return {name: output["value"] for name, output in found.items()}
 
 
+def _show(outputs: dict[str, Any], release: str) -> list[str]:
+    """Show the release's dashboards where the environment has some; Terraform leaves an output out that is null."""
+    if outputs.get("dashboards") is None:
+        return []
+    image = json.loads((REPOSITORY / "platform.json").read_text("utf-8"))["dashboards"]["image"]
+    return deploy_dashboards(
+        Dashboards(**outputs["dashboards"]), f"{outputs['repositories'][image]}:{release}",
+        boto3.client("ecs"), boto3.client("secretsmanager"),
+    )  # fmt: skip
+
+
 def _ecr_login() -> dict[str, str]:
     """Good for hours; passed to the engine with each call, and stored nowhere."""
     token = boto3.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
@@ -171,7 +184,7 @@ def deploy(
     environment: Annotated[str, typer.Option(help="dev or prod, applied before.")],
     release: Annotated[str, typer.Option(help="The release, such as 1.4.0: the tag of the images here.")],
 ) -> None:
-    """Upload what the Glue jobs of a release run, and push its images."""
+    """Upload what the Glue jobs of a release run, push its images, and show its dashboards where there are some."""
     if not release[:1].isdigit():
         raise BadUsageError(f"expected a release such as 1.4.0, got {release!r}: a name that moves says nothing")
     outputs = _outputs(environment)
@@ -183,7 +196,7 @@ def deploy(
     pushed = push_images(engine, outputs["repositories"], release, _ecr_login())
     with tempfile.TemporaryDirectory(prefix="deftunes-release-") as work:
         written = upload_release(lake, Path(work))
-    done = [*pushed, *map(lake.uri, written)]
+    done = [*pushed, *map(lake.uri, written), *_show(outputs, release)]
     sys.stdout.write("".join(f"{each}\n" for each in done) or f"release {release} is complete\n")
 
 

@@ -13,6 +13,7 @@ from flask import Flask, redirect, request
 from sqlalchemy.engine.url import URL
 from superset.utils.log import AbstractEventLogger
 
+import redshift
 import theme
 from readers import VIEWER, Readers
 
@@ -33,7 +34,8 @@ class Quiet(AbstractEventLogger):  # type: ignore[misc]  # Superset is in its ow
 
 SECRET_KEY = os.environ["SUPERSET_SECRET_KEY"]  # signs sessions, encrypts what Superset stores: no default
 SQLALCHEMY_DATABASE_URI = os.environ["SUPERSET_METADATA_URI"]
-SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True}
+# Recycled, so that a password that was changed is missed within the hour, and everywhere at once.
+SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True, "pool_recycle": 3600}
 DATA_DIR = os.environ["SUPERSET_HOME"]
 UPLOAD_FOLDER = ""  # else Superset makes one in its package, which is read-only
 SUPERSET_WEBSERVER_TIMEOUT = 60  # as gunicorn's --timeout
@@ -42,6 +44,13 @@ RATELIMIT_STORAGE_URI = "memory://"
 ROW_LIMIT = 10_000
 SQLLAB_TIMEOUT = 30
 SQL_MAX_ROW = 10_000
+if CACHE_SECONDS := int(os.environ.get("SUPERSET_CACHE_SECONDS", "0")):  # where each question costs something
+    DATA_CACHE_CONFIG = {
+        "CACHE_TYPE": "FileSystemCache",
+        "CACHE_DIR": f"{DATA_DIR}/answers",
+        "CACHE_DEFAULT_TIMEOUT": CACHE_SECONDS,
+        "CACHE_KEY_PREFIX": "answer-",
+    }
 
 # --- Who may do what ---
 
@@ -106,7 +115,9 @@ def DB_CONNECTION_MUTATOR(  # noqa: N802 - Superset's name
     uri: URL, params: dict[str, Any], username: str, security_manager: object, source: object
 ) -> tuple[URL, dict[str, Any]]:
     """Add the password of the hour: it is in no bundle and in no row of the metadata database."""
-    if uri.password is None and "SUPERSET_WAREHOUSE_PASSWORD" in os.environ:
+    if redshift.wants_role(uri):
+        uri = redshift.as_role(uri)
+    elif uri.password is None and "SUPERSET_WAREHOUSE_PASSWORD" in os.environ:
         uri = uri.set(password=os.environ["SUPERSET_WAREHOUSE_PASSWORD"])
     return uri, params
 

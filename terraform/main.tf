@@ -52,7 +52,7 @@ module "lake" {
 module "registry" {
   source = "./modules/registry"
 
-  images       = { for image, shape in local.platform.images : image => shape if var.trial || image != "purchase-api" }
+  images       = { for image, shape in local.platform.images : image => shape if lookup({ purchase-api = var.trial, superset = var.dashboards != null }, image, true) }
   kms_key_arn  = module.lake.kms_key_arn
   force_delete = !var.protect
 }
@@ -150,8 +150,31 @@ module "serving" {
   kms_key_arn               = module.lake.kms_key_arn
   vpc_id                    = module.network.vpc_id
   subnet_ids                = module.network.private_subnet_ids
-  client_security_group_ids = { tasks = module.network.tasks_security_group_id }
+  client_security_group_ids = merge({ tasks = module.network.tasks_security_group_id }, { for dashboards in module.dashboards : "dashboards" => dashboards.security_group_id })
   capacity                  = var.warehouse
+  bi_role                   = local.platform.dashboards.role
+}
+
+module "dashboards" {
+  source = "./modules/dashboards"
+  count  = var.dashboards == null ? 0 : 1
+
+  name                        = local.platform.name
+  shape                       = local.platform.dashboards
+  repository                  = local.platform.images[local.platform.dashboards.image].repository
+  release                     = var.release
+  cluster                     = module.extract_job.cluster_name
+  work_folder                 = local.platform.work_folder
+  certificate_arn             = var.dashboards.certificate_arn
+  client_cidrs                = var.dashboards.client_cidrs
+  vpc_id                      = module.network.vpc_id
+  subnet_ids                  = module.network.private_subnet_ids
+  warehouse_secret            = module.serving.dsn_secret
+  warehouse_security_group_id = module.serving.security_group_id
+  log_retention_days          = var.log_retention_days
+  topic_arn                   = module.observability.topic_arn
+  kms_key_arn                 = module.lake.kms_key_arn
+  kms_alias                   = module.lake.kms_alias
 }
 
 ##### When it runs, and who hears when it does not

@@ -17,3 +17,8 @@ output "network" {
   description = "Where a task that is started by hand must be: the value of `aws ecs run-task --network-configuration`."
   value       = "awsvpcConfiguration={subnets=[${join(",", module.network.private_subnet_ids)}],securityGroups=[${module.network.tasks_security_group_id}]}"
 }
+
+output "dashboards" {
+  description = "What `make deploy` needs to know of the dashboards, and where they are; null where there are none."
+  value       = one(module.dashboards[*].deployment)
+}

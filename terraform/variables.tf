@@ -168,3 +168,12 @@ variable "batch_stages" {
     error_message = "Expected no stages: this environment has no AWS Batch (variable batch)."
   }
 }
+
+variable "dashboards" {
+  description = "Superset behind an internal load balancer: its certificate, and the private addresses that readers come from. About 50 dollars a month, counted in modules/dashboards/README.md. Null makes none."
+  type = object({
+    certificate_arn = string
+    client_cidrs    = set(string)
+  })
+  default = null
+}

@@ -1,6 +1,6 @@
 import pytest
 
-from support.terraform import Plan, Workspace
+from support.terraform import PLANS, Plan, Workspace
 
 
 @pytest.fixture(scope="session")
@@ -9,7 +9,7 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace(tmp_path_factory.mktemp("terraform"))
 
 
-@pytest.fixture(scope="session", params=["dev", "prod"])
+@pytest.fixture(scope="session", params=PLANS)
 def plan(request: pytest.FixtureRequest, terraform: Workspace) -> Plan:
-    """What an environment would create."""
+    """What an environment would create, and what one with dashboards."""
     return terraform.plans[request.param]

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from support.terraform import (
     ENVIRONMENTS,
     MODULES,
+    PLANS,
     PRIVATE,
     REGION,
     ROOT,
@@ -27,6 +29,8 @@ from support.terraform import (
 FILES = {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md"}
 SKIP = re.compile(r"#\s*checkov:skip=(?P<check>\w+)(?P<reason>.*)")
 CHECKOV = Path(sys.prefix) / "checkov" / "bin" / "checkov"
+VARIABLES_FILE = TERRAFORM / "variables.tf"
+HOURS = 730  # of a month, as AWS counts them
 
 
 def is_private(name: str) -> bool:
@@ -69,13 +73,13 @@ def test_a_modules_own_tests_pass(terraform: Workspace, name: str) -> None:
 
 def test_an_environment_plans_every_part_of_the_platform(plan: Plan) -> None:
     parts = {resource.address.split(".")[1].split("[")[0] for resource in plan.resources}
-    assert parts == set(MODULES)
+    assert parts == set(MODULES) - (set() if plan.has_dashboards else {"dashboards"})
 
 
-def test_there_are_ten_modules() -> None:
+def test_there_are_eleven_modules() -> None:
     assert set(MODULES) == {
         "network", "lake", "registry", "extract_job", "transform_job", "data_quality", "serving", "orchestration",
-        "observability", "source",
+        "observability", "source", "dashboards",
     }  # fmt: skip
 
 
@@ -187,7 +191,7 @@ def test_every_resource_is_tagged_by_default(terraform: Workspace) -> None:
     for name, plan in terraform.plans.items():
         tags = plan.value["configuration"]["provider_config"]["aws"]["expressions"]["default_tags"][0]["tags"]
         assert {"local.platform.name", "var.environment"} <= set(tags["references"])
-        assert plan.value["variables"]["environment"]["value"] == name
+        assert plan.value["variables"]["environment"]["value"] == PLANS[name][0]
     assert re.search(
         r"Project = local\.platform\.name, Environment = var\.environment,",
         (TERRAFORM / "versions.tf").read_text("utf-8"),
@@ -204,18 +208,59 @@ def test_every_alert_has_its_heading() -> None:
     alerts = re.findall(r"^\| `([\w-]+)`", listed.group(0), re.MULTILINE)
     assert len(alerts) == 4
     headings = re.findall(r"^#+ `?([\w-]+)`?$", (ROOT / "docs" / "aws.md").read_text("utf-8"), re.MULTILINE)
-    assert set(alerts) <= set(headings)
+    assert {*alerts, "dashboards"} <= set(headings)
 
 
-@pytest.fixture(scope="module", params=ENVIRONMENTS)
-def scanned(request: pytest.FixtureRequest) -> dict[str, list[dict[str, str]]]:
-    """What checkov found with the values of an environment: failed and skipped checks."""
+def test_there_are_dashboards_only_where_somebody_wants_them(terraform: Workspace) -> None:
+    assert {name for name, plan in terraform.plans.items() if plan.has_dashboards} == {"dashboards"}
+    assert not [name for environment in ENVIRONMENTS for name in values_of(environment) if name == "dashboards"]
+
+
+PRICE = re.compile(
+    r"^\| (?P<what>[^|]+) \| (?P<count>[\d.]+) \| (?P<each>[\d.]+) \| (?P<month>[\d.]+) \|$", re.MULTILINE
+)
+
+
+def test_the_price_of_the_dashboards_is_that_of_the_plan(terraform: Workspace) -> None:
+    text = (TERRAFORM / "modules/dashboards/README.md").read_text("utf-8")
+    rows = {found["what"]: found for found in PRICE.finditer(text)}
+    resources = [r for r in terraform.plans["dashboards"].resources if r.address.startswith("module.dashboards")]
+    (server,) = [r.values for r in resources if r.address.endswith('.aws_ecs_task_definition.this["server"]')]
+    (database,) = [r.values for r in resources if r.type == "aws_db_instance"]
+    kinds = Counter(resource.type for resource in resources)
+    assert (kinds["aws_ecs_service"], kinds["aws_lb"], kinds["aws_db_instance"]) == (1, 1, 1)
+    assert {what: float(row["count"]) for what, row in rows.items()} == {
+        "Fargate, vCPU hours": HOURS * int(server["cpu"]) / 1024,
+        "Fargate, GB hours": HOURS * int(server["memory"]) / 1024,
+        "load balancer, hours": HOURS,
+        f"RDS {database['instance_class']}, hours": HOURS,
+        "RDS storage, GB": database["allocated_storage"],
+        "secrets": kinds["aws_secretsmanager_secret"] + 1,  # and the database's, which AWS makes
+        "alarms": kinds["aws_cloudwatch_metric_alarm"],
+    }
+    for row in rows.values():
+        assert float(row["month"]) == pytest.approx(float(row["count"]) * float(row["each"]), abs=0.005), row["what"]
+    total = sum(float(row["month"]) for row in rows.values())
+    assert f"**{total:.2f}**" in text
+    beside = re.search(r'variable "dashboards" \{.*?About (\d+) dollars', VARIABLES_FILE.read_text("utf-8"), re.DOTALL)
+    assert beside
+    assert int(beside[1]) == round(total)
+
+
+@pytest.fixture(scope="module", params=PLANS)
+def scanned(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[dict[str, str]]]:
+    """What checkov found with the values of a plan: failed and skipped checks."""
     if not CHECKOV.is_file():
         missing("checkov is not in .venv/checkov (make setup puts it there)")
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    name, more = PLANS[request.param]
+    values = tmp_path_factory.mktemp("values") / "more.tfvars"
+    values.write_text("".join(f"{variable} = {value}\n" for variable, value in more.items()), encoding="utf-8")
     done = subprocess.run(
         [
-            CHECKOV, "--directory", TERRAFORM, "--var-file", TERRAFORM / f"{request.param}.tfvars",
+            CHECKOV, "--directory", TERRAFORM, "--var-file", TERRAFORM / f"{name}.tfvars", "--var-file", values,
             "--framework", "terraform", "--output", "json", "--skip-download",
         ],
         capture_output=True, text=True, check=False, timeout=300, env=environment,

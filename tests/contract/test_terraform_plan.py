@@ -9,18 +9,24 @@ from typing import Any
 
 import pytest
 
-from support.terraform import ACCOUNT, PLATFORM, REGION, ROOT, VARIABLES, Plan
+from support.terraform import ACCOUNT, PLATFORM, READERS, REGION, ROOT, VARIABLES, Plan, Workspace
 
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret"
+
+
+def port_of(plan: Plan) -> set[int]:
+    """The dashboards' own port, where they are."""
+    return {PLATFORM["dashboards"]["port"]} if plan.has_dashboards else set()
 
 
 def test_nothing_accepts_connections_from_the_internet(plan: Plan) -> None:
     for rule in plan.of("aws_vpc_security_group_ingress_rule"):
         source = rule.values.get("cidr_ipv4") or ""
-        assert source in {"", "10.20.0.0/16"}, rule.address
+        is_of_readers = rule.address.startswith("module.dashboards[0].aws_vpc_security_group_ingress_rule.readers[")
+        assert source in {"", READERS if is_of_readers else "10.20.0.0/16"}, rule.address
         assert rule.values.get("cidr_ipv6") is None, rule.address
         assert source or "referenced_security_group_id" in {*rule.unknown, *(k for k, v in rule.values.items() if v)}
-        assert rule.values["from_port"] == rule.values["to_port"] in {443, 5432, 5439}, rule.address
+        assert rule.values["from_port"] == rule.values["to_port"] in {443, 5432, 5439, *port_of(plan)}, rule.address
     for group in plan.of("aws_security_group"):
         assert not group.values.get("ingress"), group.address  # rules are resources of their own
     assert not [resource for resource in plan.resources if resource.type == "aws_security_group_rule"]
@@ -28,7 +34,7 @@ def test_nothing_accepts_connections_from_the_internet(plan: Plan) -> None:
 
 def test_tasks_leave_by_the_ports_they_need(plan: Plan) -> None:
     ports = {rule.values["from_port"] for rule in plan.of("aws_vpc_security_group_egress_rule")}
-    assert ports == {443, 5432, 5439}
+    assert ports == {443, 5432, 5439, *port_of(plan)}
 
 
 def test_databases_are_private_and_encrypted(plan: Plan) -> None:
@@ -113,7 +119,7 @@ def test_secrets_have_the_names_that_stages_ask_for(plan: Plan) -> None:
     made = {resource.values["name"] for resource in plan.of("aws_secretsmanager_secret")}
     assert made == {
         secret["name"] for identifier, secret in PLATFORM["secrets"].items() if identifier != "songs_password"
-    }
+    } | ({PLATFORM["dashboards"]["secret_key"]["name"]} if plan.has_dashboards else set())
 
 
 def container(plan: Plan, task: str) -> dict[str, Any] | None:
@@ -180,7 +186,8 @@ def test_glue_jobs_are_those_of_platform_json(plan: Plan) -> None:
 
 def test_log_groups_cluster_and_database_are_those_of_platform_json(plan: Plan) -> None:
     groups = {resource.values["name"] for resource in plan.of("aws_cloudwatch_log_group")}
-    assert groups == {*PLATFORM["log_groups"].values(), "/deftunes/network"}
+    more = {PLATFORM["dashboards"]["log_group"]} if plan.has_dashboards else set()
+    assert groups == {*PLATFORM["log_groups"].values(), "/deftunes/network"} | more
     assert [resource.values["name"] for resource in plan.of("aws_ecs_cluster")] == [PLATFORM["cluster"]]
     assert [resource.values["name"] for resource in plan.of("aws_glue_catalog_database")] == [PLATFORM["database"]]
 
@@ -266,6 +273,51 @@ def test_airflow_is_told_what_the_dags_read(plan: Plan) -> None:
     assert airflow.values["requirements_s3_path"] == "airflow/dags/requirements-mwaa.txt"
     (uploaded,) = [r.values for r in plan.of("aws_s3_object") if r.values["key"].endswith("/platform.json")]
     assert (ROOT / "terraform" / uploaded["source"]).resolve() == ROOT / "platform.json"
+
+
+def test_dashboards_are_those_of_platform_json(terraform: Workspace) -> None:
+    plan, shape = terraform.plans["dashboards"], PLATFORM["dashboards"]
+    mine = [resource for resource in plan.resources if resource.address.startswith("module.dashboards")]
+    tasks = {
+        resource.address.split('"')[1]: resource.values
+        for resource in mine
+        if resource.type == "aws_ecs_task_definition"
+    }
+    assert tasks.keys() == shape["tasks"].keys()
+    for task, values in tasks.items():
+        wanted = shape["tasks"][task]
+        assert {name: values[name] for name in ("family", "cpu", "memory", "network_mode")} == {
+            "family": wanted["family"], "cpu": str(wanted["cpu"]), "memory": str(wanted["memory"]),
+            "network_mode": "awsvpc",
+        }  # fmt: skip
+    # Only the server may log in to the warehouse.
+    assert tasks["assets"]["task_role_arn"] is None
+
+    (service,) = [resource.values for resource in mine if resource.type == "aws_ecs_service"]
+    assert (service["name"], service["cluster"], service["desired_count"]) == (shape["service"], PLATFORM["cluster"], 0)
+    assert service["load_balancer"][0]["container_port"] == shape["port"]
+    assert shape["image"] in PLATFORM["images"]
+    assert PLATFORM["images"][shape["image"]]["repository"] in {
+        resource.values["name"] for resource in plan.of("aws_ecr_repository")
+    }
+    assert shape["warehouse"]["secret"] in PLATFORM["secrets"]
+
+
+def test_images_have_a_repository_where_they_run(terraform: Workspace) -> None:
+    every = {image["repository"] for image in PLATFORM["images"].values()}
+    optional = {image["repository"] for image in PLATFORM["images"].values() if image.get("optional")}
+    assert optional == {"deftunes/purchase-api", "deftunes/superset"}
+    for name, missing in {
+        "dev": {"deftunes/superset"}, "prod": optional, "dashboards": {"deftunes/purchase-api"}
+    }.items():  # fmt: skip
+        made = {resource.values["name"] for resource in terraform.plans[name].of("aws_ecr_repository")}
+        assert made == every - missing, name
+
+
+def test_a_deploy_learns_of_dashboards_where_they_are(terraform: Workspace) -> None:
+    for name, plan in terraform.plans.items():
+        change = plan.value["output_changes"]["dashboards"]
+        assert (change["after_unknown"] is not False) is (name == "dashboards"), change
 
 
 def test_the_launcher_is_the_script_that_jobs_name() -> None:

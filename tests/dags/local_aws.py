@@ -51,6 +51,20 @@ def end_tasks() -> None:
         )
 
 
+def fail_services() -> None:
+    """What a service starts and ends at once counts against its deployment, until ECS gives that up."""
+    for task in list(ecs._tasks.values()):
+        definition = ecs._task_defs[ecs._resolve_td_key(task["taskDefinitionArn"])]["containerDefinitions"][0]
+        if not task.get("group", "").startswith("service:") or ending(definition) == "never":
+            continue
+        name = f"{ecs._cluster_name_from_arn(task['clusterArn'])}/{task['group'].partition(':')[2]}"
+        deployment = ecs._primary_deployment(ecs._services[name])
+        while deployment["rolloutState"] != "FAILED":
+            # Without a container to look at, a task is taken to be up as soon as it is asked for.
+            deployment["rolloutState"] = "IN_PROGRESS"
+            ecs._record_service_task_failure(task)
+
+
 def end_batch_jobs() -> None:
     for job in batch._jobs.values():
         code = int(ending(batch._job_definitions[job["jobDefinition"]][-1]["containerProperties"]))
@@ -104,6 +118,8 @@ def application(journal: Path) -> Callable[..., Awaitable[None]]:
         with request_scope(ACCOUNT, REGION):
             if operation == "GetJobRun":
                 end_glue_runs()
+            if operation == "DescribeServices":
+                fail_services()
             if operation == "StartJobRun" and is_busy(json.loads(body)["JobName"]):
                 await refuse(send)
                 return

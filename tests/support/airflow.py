@@ -71,8 +71,8 @@ class LocalAws:
         self.process = subprocess.Popen(
             [sys.executable, str(PROGRAMS / "local_aws.py"), str(port), str(self.journal)],
             env={
-                **os.environ, "SERVICES": "ecs,glue,batch,logs,sts", "LOG_LEVEL": "WARNING", "IOT_MTLS_ENABLED": "0",
-                "SFTP_ENABLED": "0", "DOCKER_HOST": f"unix://{folder / 'no-docker.sock'}",
+                **os.environ, "SERVICES": "ecs,glue,batch,logs,secretsmanager,sts", "LOG_LEVEL": "WARNING",
+                "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "DOCKER_HOST": f"unix://{folder / 'no-docker.sock'}",
             },
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -31,6 +31,19 @@ VARIABLES = {
     "api_has_token": "true",
     "emails": '["oncall@example.com"]',
 }
+READERS = "10.30.0.0/16"
+DASHBOARDS = {
+    "dashboards": f'''{{
+      certificate_arn = "arn:aws:acm:{REGION}:{ACCOUNT}:certificate/one",
+      client_cidrs = ["{READERS}"]
+    }}'''
+}
+# Each environment as it is committed, and one with what both leave out: its values, and those on top of them.
+PLANS: dict[str, tuple[str, dict[str, str]]] = {
+    "dev": ("dev", {}),
+    "prod": ("prod", {}),
+    "dashboards": ("prod", DASHBOARDS),
+}
 
 Json = dict[str, Any]
 
@@ -68,6 +81,11 @@ class Plan:
                 unknown = frozenset(name for name, what in change["change"]["after_unknown"].items() if what)
                 found.append(Resource(change["address"], change["type"], change["change"]["after"], unknown))
         return tuple(found)
+
+    @property
+    def has_dashboards(self) -> bool:
+        """Whether they are switched on; off, none of their resources may be there."""
+        return any(resource.address.startswith("module.dashboards") for resource in self.resources)
 
     def of(self, kind: str) -> tuple[Resource, ...]:
         """All resources of a type; fails where there is none, or a loop over them would prove nothing."""
@@ -180,13 +198,13 @@ class Workspace:
 
     @cached_property
     def plans(self) -> dict[str, Plan]:
-        """The plan of each environment, validated first."""
-        for name in ENVIRONMENTS:
+        """Every plan, validated first."""
+        for name in PLANS:
             self.initialize(name)
         checked = self.run(self.root, "validate", data=f".terraform/{ENVIRONMENTS[0]}")
         assert checked.ok, checked.output
         with ThreadPoolExecutor(2) as pool:
-            return dict(zip(ENVIRONMENTS, pool.map(self._plan, ENVIRONMENTS), strict=True))
+            return dict(zip(PLANS, pool.map(self._plan, PLANS), strict=True))
 
     def initialize(self, state: str) -> None:
         """Make a state of its own and a data folder that remembers it, as docs/aws.md does; here it is a file."""
@@ -200,7 +218,9 @@ class Workspace:
         return self.run(self.root, command, "-input=false", *given, *arguments, data=f".terraform/{state}")
 
     def _plan(self, name: str) -> Plan:
-        planned = self.with_values("plan", name, f"-out={name}.tfplan", state=name)
+        environment, more = PLANS[name]
+        given = (f"-var={variable}={value}" for variable, value in more.items())
+        planned = self.with_values("plan", environment, *given, f"-out={name}.tfplan", state=name)
         assert planned.ok, planned.output
         shown = self.run(self.root, "show", "-json", f"{name}.tfplan", data=f".terraform/{name}")
         assert shown.ok, shown.output

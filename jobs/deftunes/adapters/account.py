@@ -55,14 +55,38 @@ class Account:
         return f"{len(self._platform['tasks'])} task definitions at release {release}"
 
     def images(self) -> str:
-        """The release's images in their repositories."""
-        release = self._release()
+        """The release's images in their repositories; an optional one has a repository only where it runs."""
+        release, there = self._release(), 0
         for image in self._platform["images"].values():
             repository = image["repository"]
-            with _asked(f"image {repository}:{release}"):
-                found = self._client("ecr").describe_images(repositoryName=repository, imageIds=[{"imageTag": release}])
+            try:
+                with _asked(f"image {repository}:{release}"):
+                    found = self._client("ecr").describe_images(
+                        repositoryName=repository, imageIds=[{"imageTag": release}]
+                    )
+            except MissingError as error:
+                if image.get("optional") and str(error).endswith("got RepositoryNotFoundException"):
+                    continue
+                raise
             _expect(bool(found["imageDetails"]), f"image {repository}:{release}", "none")
-        return f"{len(self._platform['images'])} images at release {release}"
+            there += 1
+        return f"{there} images at release {release}"
+
+    def dashboards(self) -> str:
+        """Where there are dashboards: a task that shows those of the release."""
+        shape, release = self._platform["dashboards"], self._release()
+        with _asked(f"service {shape['service']}"):
+            services = self._client("ecs").describe_services(
+                cluster=self._platform["cluster"], services=[shape["service"]]
+            )["services"]
+        running = [service for service in services if service["status"] == "ACTIVE"]
+        if not running:
+            return "none here"
+        (service,) = running
+        image = self._image(service["taskDefinition"])
+        _expect(image.endswith(f":{release}"), f"{shape['service']} at release {release}", image)
+        _expect(service["runningCount"] > 0, f"a task of {shape['service']} that runs", "none")
+        return f"{shape['service']} shows release {release}"
 
     def glue_jobs(self) -> str:
         """Each Glue job, and the script, wheels and jars that it names."""
@@ -128,12 +152,12 @@ class Account:
 
     def _definitions(self) -> dict[str, str]:
         """The image of each task family's newest definition."""
-        found = {}
-        for task in self._platform["tasks"].values():
-            with _asked(f"task definition {task['family']}"):
-                described = self._client("ecs").describe_task_definition(taskDefinition=task["family"])
-            found[task["family"]] = described["taskDefinition"]["containerDefinitions"][0]["image"]
-        return found
+        return {task["family"]: self._image(task["family"]) for task in self._platform["tasks"].values()}
+
+    def _image(self, definition: str) -> str:
+        with _asked(f"task definition {definition}"):
+            described = self._client("ecs").describe_task_definition(taskDefinition=definition)
+        return str(described["taskDefinition"]["containerDefinitions"][0]["image"])
 
     def _release(self) -> str:
         return next(iter(self._definitions().values())).rpartition(":")[2]

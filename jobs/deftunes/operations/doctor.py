@@ -98,6 +98,7 @@ def diagnose_aws(settings: "Settings", explain: Explain) -> Iterator[Check]:
     yield check("glue jobs", account.glue_jobs, f"{apply}; a missing file: {release}")
     yield check("secrets", account.secrets, "aws secretsmanager put-secret-value (docs/aws.md)")
     yield check("warehouse", account.warehouse, f"{apply}; it takes minutes to become available")
+    yield check("dashboards", account.dashboards, release)
     yield check("airflow", account.airflow, f"{apply}; it takes half an hour to become available")
     yield check("alerts", account.alerts, "set emails in your .local.tfvars; each address confirms by mail")
 

@@ -29,6 +29,11 @@ variable "login_roles" {
   }
 }
 
+variable "bi_role" {
+  description = "IAM role that reads the BI views and nothing else: the dashboards'. Its user is made in any case: a statement that is run twice fails, and without the role nobody is that user."
+  type        = string
+}
+
 variable "lake_policy" {
   description = "IAM policy to read silver."
   type        = string

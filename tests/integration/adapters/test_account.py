@@ -70,6 +70,7 @@ def account(client: Callable[[str], Any]) -> Account:
             Command={"Name": "glueetl", "ScriptLocation": f"s3://{artifacts}/{FILES[PLATFORM['glue']['script']]}"},
             DefaultArguments={"--additional-python-modules": f"s3://{artifacts}/{FILES[PLATFORM['glue']['wheels']]}"},
         )  # fmt: skip
+    ecs.create_cluster(clusterName=PLATFORM["cluster"])
     for task in PLATFORM["tasks"].values():
         define(ecs, task["family"], RELEASE)
     for image in PLATFORM["images"].values():
@@ -105,6 +106,7 @@ def define(ecs: Any, family: str, release: str) -> None:
         ("images", f"{len(PLATFORM['images'])} images at release {RELEASE}"),
         ("glue_jobs", f"{len(PLATFORM['glue']['jobs'])} jobs, 2 files"),
         ("secrets", "2 secrets have a value"),
+        ("dashboards", "none here"),
         ("airflow", "environment deftunes is available"),
     ],
 )
@@ -124,6 +126,38 @@ def test_a_release_that_is_deployed_halfway_is_named(account: Account, client: C
     client("s3").delete_object(Bucket=artifacts, Key=wheels)
     with pytest.raises(MissingError, match=f"expected s3://{artifacts}/{wheels}, got 404"):
         account.glue_jobs()
+
+
+def test_an_image_that_does_not_run_here_is_not_missed(account: Account, client: Callable[[str], Any]) -> None:
+    ecr = client("ecr")
+    optional = [image["repository"] for image in PLATFORM["images"].values() if image.get("optional")]
+    assert optional
+    for repository in optional:
+        ecr.delete_repository(repositoryName=repository, force=True)
+    assert account.images() == f"{len(PLATFORM['images']) - len(optional)} images at release {RELEASE}"
+    ecr.create_repository(repositoryName=optional[0])
+    with pytest.raises(MissingError, match=f"expected image {optional[0]}:"):
+        account.images()
+    ecr.delete_repository(repositoryName=optional[0])
+    ecr.delete_repository(repositoryName=PLATFORM["images"]["extract"]["repository"], force=True)
+    with pytest.raises(MissingError, match=r"expected image deftunes/extract:.*got RepositoryNotFoundException"):
+        account.images()
+
+
+def test_dashboards_that_show_another_release_or_nothing_are_named(
+    account: Account, client: Callable[[str], Any]
+) -> None:
+    ecs, name = client("ecs"), PLATFORM["dashboards"]["service"]
+    define(ecs, name, "1.3.0")
+    ecs.create_service(cluster=PLATFORM["cluster"], serviceName=name, taskDefinition=name, desiredCount=0)
+    with pytest.raises(MissingError, match=rf"expected {name} at release 1\.4\.0, got {name}:1\.3\.0"):
+        account.dashboards()
+    define(ecs, name, RELEASE)
+    ecs.update_service(cluster=PLATFORM["cluster"], service=name, taskDefinition=name)
+    with pytest.raises(MissingError, match=f"expected a task of {name} that runs, got none"):
+        account.dashboards()
+    ecs.update_service(cluster=PLATFORM["cluster"], service=name, desiredCount=1)
+    assert account.dashboards() == f"{name} shows release {RELEASE}"
 
 
 def test_a_secret_without_a_value_and_a_job_that_is_gone_are_named(

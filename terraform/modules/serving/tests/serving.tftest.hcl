@@ -15,6 +15,7 @@ variables {
     transform = "deftunes_transform", serving = "deftunes_serving", bi_views = "deftunes_bi_views", control = "deftunes_control"
   }
   login_roles               = { load_songs = "deftunes-load-songs", model = "deftunes-model", check_api = "deftunes-check-api" }
+  bi_role                   = "deftunes-dashboards"
   lake_policy               = "{}"
   dsn_secret                = { name = "deftunes/warehouse-dsn" }
   secret_recovery_days      = 30
@@ -71,6 +72,28 @@ run "the_warehouse_is_private_and_everybody_has_his_rights" {
   assert {
     condition     = alltrue([for name, statement in aws_redshiftdata_statement.grant : !strcontains(statement.sql, "create") || !strcontains(statement.sql, "deftunes_serving") if startswith(name, "loader-")])
     error_message = "load makes nothing in gold."
+  }
+}
+
+run "dashboards_see_the_views_and_nothing_else" {
+  command = plan
+
+  assert {
+    condition     = aws_redshiftdata_statement.user["dashboards"].sql == "create user \"IAMR:deftunes-dashboards\" password disable" && aws_redshiftdata_statement.member["dashboards"].sql == "grant role deftunes_bi to \"IAMR:deftunes-dashboards\""
+    error_message = "The dashboards' role must be a user without a password, in the database role of its own."
+  }
+
+  assert {
+    condition = toset([for statement in aws_redshiftdata_statement.grant : statement.sql if endswith(statement.sql, "deftunes_bi")]) == toset([
+      "grant usage on schema deftunes_bi_views to role deftunes_bi",
+      "grant select for tables in schema deftunes_bi_views to role deftunes_bi",
+    ])
+    error_message = "It may select from the views, and nothing else."
+  }
+
+  assert {
+    condition     = aws_redshiftdata_statement.limit.sql == "alter user \"IAMR:deftunes-dashboards\" set statement_timeout to 30000"
+    error_message = "No chart may hold the warehouse for longer than 30 seconds."
   }
 }
 
