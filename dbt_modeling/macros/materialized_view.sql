@@ -57,11 +57,12 @@
 #}
 {% macro should_full_refresh() %}
     {%- set asked = dbt.should_full_refresh() -%}
-    {%- if not asked or target.type != 'postgres' or config.get('materialized') != 'materialized_view' -%}
+    {%- set kind = config.get('materialized') -%}
+    {%- if not asked or target.type != 'postgres' or kind not in ('materialized_view', 'view') -%}
         {{ return(asked) }}
     {%- endif -%}
     {%- set held = load_cached_relation(this) -%}
-    {%- if held is none or not held.is_materialized_view -%}
+    {%- if held is none or held.type != kind -%}
         {{ return(true) }}
     {%- endif -%}
     {%- set offered = this.identifier ~ '_offered' -%}
@@ -70,13 +71,25 @@
         "select pg_get_viewdef('pg_temp." ~ offered ~ "'::regclass) = pg_get_viewdef('" ~ held ~ "'::regclass)"
     ).columns[0].values()[0] -%}
     {%- do run_query('drop view pg_temp.' ~ offered) -%}
-    {{ return(not same or get_materialized_view_configuration_changes(held, config) is not none) }}
+    {{ return(
+        not same or (kind == 'materialized_view' and get_materialized_view_configuration_changes(held, config) is not none)
+    ) }}
 {% endmacro %}
 
 
 {# The adapter's would drop what people built on the view, too; without CASCADE PostgreSQL names it and keeps all. #}
 {% macro postgres__drop_materialized_view(relation) -%}
     drop materialized view if exists {{ relation }}
+{%- endmacro %}
+
+
+{% macro postgres__drop_view(relation) -%}
+    drop view if exists {{ relation }}
+{%- endmacro %}
+
+
+{% macro redshift__drop_view(relation) -%}
+    {{ return(dbt.redshift__drop_view(relation)) }}
 {%- endmacro %}
 
 

@@ -21,8 +21,8 @@ HEAVY = {
     "requests",
 }  # fmt: skip
 VERBS = {
-    "demo", "up", "down", "run", "backfill", "maintain", "query", "status", "check", "doctor", "env", "quarantine",
-    *(stage.value for stage in Stage),
+    "demo", "up", "down", "run", "backfill", "maintain", "query", "board", "status", "check", "doctor", "env",
+    "quarantine", *(stage.value for stage in Stage),
 }  # fmt: skip
 INTERVAL = ["--start", "2020-01-01", "--end", "2020-01-02"]
 

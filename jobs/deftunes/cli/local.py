@@ -27,9 +27,10 @@ def add_demo(app: typer.Typer) -> None:
         ] = None,
         days: Annotated[int, typer.Option(min=1, max=3_650, help="Days to run, from 2020-01-01.")] = 3,
     ) -> None:
-        """Run the whole platform once on embedded services, show the BI views: no Docker, no Java, no AWS account."""
+        """Run the whole platform once on embedded services, up to a sales board: no Docker, no Java, no AWS account."""
         from deftunes.cli.inspect import print_table
         from deftunes.core.services import Service
+        from deftunes.operations.board import write_board
         from deftunes.operations.demo import demo_days, load_catalogue, show_views
 
         say("Starting PostgreSQL, S3, the Glue catalog and the Purchase API on this machine …")
@@ -42,7 +43,8 @@ def add_demo(app: typer.Typer) -> None:
                 report(resources, outcomes, interval, as_json=False)
             for name, answer in show_views(resources.warehouse):
                 print_table(name, answer.columns, answer.rows)
-            sys.stdout.write(_where_to_look(resources.settings.api_url or ""))
+            board = write_board(resources)
+            sys.stdout.write(_where_to_look(resources.settings.api_url or "", board.path))
 
 
 def add_up_and_down(app: typer.Typer) -> None:
@@ -83,7 +85,7 @@ def _report(status: "ServiceStatus", *, as_json: bool) -> None:
         say(f"{status.service:<10} {'up' if status.is_up else 'down':<5} {status.address or ''}")
 
 
-def _where_to_look(api_url: str) -> str:
+def _where_to_look(api_url: str, board: Path) -> str:
     return f"""
 Where to look next
   deftunes query "table deftunes_serving.fact_session"
@@ -92,4 +94,7 @@ Where to look next
   deftunes run all --start 2020-01-04 --end 2020-01-05
   {api_url}/docs    the simulated Purchase API
   deftunes down                    stop the services (their state is kept)
+
+The sales board: open this file in a browser
+  {board}
 """

@@ -108,6 +108,10 @@ class Settings(BaseSettings):
         description="region of the lake and the catalog",
     )
     dbt_project: Path = Field(default=REPOSITORY / "dbt_modeling", description="folder of the dbt project")
+    dashboards: Path = Field(
+        default=REPOSITORY / "superset" / "bundle",
+        description="folder of what the dashboards show, as Superset's bundle",
+    )
 
     # What is accepted
     max_price: Annotated[Decimal, Field(ge=0, le=10**10, decimal_places=10)] = Field(

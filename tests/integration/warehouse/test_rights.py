@@ -102,10 +102,11 @@ def test_what_others_built_on_a_view_stands_until_a_release_changes_that_view(
     cluster.sql(
         "create schema analyst; "
         "create view analyst.buyers as select user_id, sum(items) as items from deftunes_bi_views.user_activity_vw "
-        "group by user_id; create view analyst.most as select max(items) from analyst.buyers",
+        "group by user_id; create view analyst.most as select max(items) from analyst.buyers; "
+        "create view analyst.fresh as select data_through from deftunes_bi_views.data_as_of_vw",
         given,
     )
-    identity = "select string_agg(oid::text, ' ' order by oid) from pg_class where relkind = 'm'"
+    identity = "select string_agg(oid::text, ' ' order by oid) from pg_class where relkind = 'm' or relname ~ '_vw$'"
     views = cluster.sql(identity, given)
     end.silver.replace_days({D1: [session_item(1, 1, at=T0), session_item(3, 1, at=T0)]})
     end.load()
@@ -126,6 +127,7 @@ def test_what_others_built_on_a_view_stands_until_a_release_changes_that_view(
         changed.model(D1, D3)
     assert type(refused.value) is DeftunesError
     assert cluster.sql("select count(*) from analyst.most", given) == "1"
+    assert cluster.sql("select count(*) from analyst.fresh", given) == "1"
     cluster.sql("drop view analyst.most, analyst.buyers", given)
     changed.model(D1, D3)
     assert_gold_matches_silver(end.warehouse, end.silver.rows)
