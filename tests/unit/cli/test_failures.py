@@ -132,7 +132,7 @@ def test_a_signal_ends_a_command_in_order(number: signal.Signals, after: float, 
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )  # fmt: skip
     assert process.stdout
     assert process.stdout.readline() == "waiting\n"
