@@ -123,6 +123,8 @@ def test_a_stream_that_is_closed_changes_no_exit_code(closed: str, variable: str
 def test_a_signal_ends_a_command_in_order(number: signal.Signals, after: float, tmp_path: Path) -> None:
     """Whenever it comes: while Python imports, while a verb waits for an answer."""
     script = (
+        # As from a shell: what was started by nohup or in the background ignores some of them.
+        "import signal; [signal.signal(number, signal.SIG_DFL) for number in (1, 2, 15)]\n"
         "import sys, tempfile; from deftunes.cli import main; from deftunes.cli import app, stages\n"
         "sys.argv = ['deftunes', 'env']; import time\n"
         "def wait():\n"
@@ -130,15 +132,18 @@ def test_a_signal_ends_a_command_in_order(number: signal.Signals, after: float, 
         "  print('waiting', flush=True); time.sleep(60)\n"
         "app.app = wait; main()"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
-    )  # fmt: skip
-    assert process.stdout
-    assert process.stdout.readline() == "waiting\n"
-    time.sleep(after)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "waiting\n"
+            time.sleep(after)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 128 + number
     assert said == "deftunes: stopped by a signal. The same command goes on where this one stopped\n"
     assert list(tmp_path.iterdir()) == []
