@@ -72,7 +72,7 @@ def report(
     interval: Interval,
     *,
     as_json: bool,
-    has_warehouse: bool = False,
+    has_warehouse: bool,
 ) -> list["Outcome"]:
     """Print each outcome as it comes and keep it in the log of runs, failures too; returns them all."""
 

@@ -22,6 +22,7 @@ from deftunes.core.stages import PipelineName
 if TYPE_CHECKING:
     from deftunes.adapters.warehouse import QueryResult
     from deftunes.operations.doctor import Check
+    from deftunes.resources import Resources
 
 _INSPECT = "Look"
 
@@ -160,21 +161,26 @@ def add_check(app: typer.Typer) -> None:
 
         Example: deftunes check api --start 2020-01-01 --end 2020-01-02
         """
-        from deftunes.operations.check import CHECK, Reconciliation
-        from deftunes.operations.check import check as reconcile
-
-        def show_found(found: Reconciliation, _: float) -> RunEnd:
-            if as_json:
-                emit({"check": found.entity, "batch_id": found.batch_id, "sales": found.sales})
-            else:
-                sales = "".join(f", {n} items {sold} {code}" for code, (n, sold) in (found.sales or {}).items())
-                say(f"check {found.entity:<16} gold shows batch {found.batch_id}{sales}")
-            return CHECK, found.entity, {"batch_id": found.batch_id}
-
         interval = Interval(start, end)
         with open_resources(Service.AWS, Service.POSTGRES) as resources:
-            found = reconcile(resources, pipeline, interval, on_wait=lambda reason: say(f"check waits: {reason}"))
-            record_runs(resources, found, interval, show_found, has_warehouse=True)
+            check_pipeline(resources, pipeline, interval, as_json=as_json)
+
+
+def check_pipeline(resources: "Resources", pipeline: PipelineName, interval: Interval, *, as_json: bool) -> None:
+    """Check, print what was found of each entity, and let the warehouse know how it ended."""
+    from deftunes.operations.check import CHECK, Reconciliation
+    from deftunes.operations.check import check as reconcile
+
+    def show_found(found: Reconciliation, _: float) -> RunEnd:
+        if as_json:
+            emit({"check": found.entity, "batch_id": found.batch_id, "sales": found.sales})
+        else:
+            sales = "".join(f", {n} items {sold} {code}" for code, (n, sold) in (found.sales or {}).items())
+            say(f"check {found.entity:<16} gold shows batch {found.batch_id}{sales}")
+        return CHECK, found.entity, {"batch_id": found.batch_id}
+
+    found = reconcile(resources, pipeline, interval, on_wait=lambda reason: say(f"check waits: {reason}"))
+    record_runs(resources, found, interval, show_found, has_warehouse=True)
 
 
 def add_quarantine(app: typer.Typer) -> None:

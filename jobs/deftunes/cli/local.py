@@ -28,8 +28,10 @@ def add_demo(app: typer.Typer) -> None:
         days: Annotated[int, typer.Option(min=1, max=3_650, help="Days to run, from 2020-01-01.")] = 3,
     ) -> None:
         """Run the whole platform once on embedded services, up to a sales board: no Docker, no Java, no AWS account."""
-        from deftunes.cli.inspect import print_table
+        from deftunes.cli.inspect import check_pipeline, print_table
+        from deftunes.core.interval import Interval
         from deftunes.core.services import Service
+        from deftunes.core.stages import PipelineName
         from deftunes.operations.board import write_board
         from deftunes.operations.demo import demo_days, load_catalogue, show_views
 
@@ -40,7 +42,9 @@ def add_demo(app: typer.Typer) -> None:
             last = _FIRST_DAY + timedelta(days=days)
             for interval, outcomes in demo_days(resources, _FIRST_DAY, last):
                 say(f"\n{interval.start}")
-                report(resources, outcomes, interval, as_json=False)
+                report(resources, outcomes, interval, as_json=False, has_warehouse=True)
+            say("")
+            check_pipeline(resources, PipelineName.ALL, Interval(_FIRST_DAY, last), as_json=False)
             for name, answer in show_views(resources.warehouse):
                 print_table(name, answer.columns, answer.rows)
             board = write_board(resources)

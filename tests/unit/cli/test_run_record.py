@@ -49,7 +49,7 @@ def test_the_failure_before_it_is_told(
         raise first
 
     with pytest.raises(DeftunesError) as failed:
-        report(resources, outcomes(), INTERVAL, as_json=False)
+        report(resources, outcomes(), INTERVAL, as_json=False, has_warehouse=False)
     assert failed.value is first
     told = capsys.readouterr().err
     assert told.index("rows 7") < told.index("`deftunes status` will not show this run")
@@ -61,13 +61,13 @@ def test_what_nobody_foresaw_is_told_too(resources: Any) -> None:
         raise OverflowError("date value out of range")
 
     with pytest.raises(DeftunesError, match=r"unexpected OverflowError at cli/test_run_record\.py") as failed:
-        report(resources, outcomes(), INTERVAL, as_json=False)
+        report(resources, outcomes(), INTERVAL, as_json=False, has_warehouse=False)
     assert failed.value.exit_code == 1
 
 
 def test_what_was_done_stays_done(resources: Any, capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = [Outcome(Stage.EXTRACT, entity, Done()) for entity in (Entity.USERS, Entity.SESSIONS)]
-    assert report(resources, outcomes, INTERVAL, as_json=True) == outcomes
+    assert report(resources, outcomes, INTERVAL, as_json=True, has_warehouse=False) == outcomes
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 2
     assert err.count("`deftunes status` will not show this run of extract: S3") == 2
@@ -120,4 +120,6 @@ def test_a_failure_is_recorded_under_its_stage_and_stays_the_failure(
 
 def test_a_process_without_the_warehouse_does_not_ask_for_it(without_warehouse: Any) -> None:
     without_warehouse.warehouse = None
-    report(without_warehouse, [Outcome(Stage.EXTRACT, Entity.SONGS, Done())], INTERVAL, as_json=True)
+    report(
+        without_warehouse, [Outcome(Stage.EXTRACT, Entity.SONGS, Done())], INTERVAL, as_json=True, has_warehouse=False
+    )
