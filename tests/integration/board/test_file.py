@@ -38,7 +38,13 @@ def board(stack: "Stack", cluster: Cluster, tmp_path_factory: pytest.TempPathFac
     def verb(*arguments: object, **environment: str) -> Ended:
         ended = run(
             ["board", *map(str, arguments)],
-            {"DEFTUNES_HOME": str(home), "DEFTUNES_WAREHOUSE_DSN": cluster.dsn(), **environment},
+            # Both are named, so that no PostgreSQL of its own is started and left behind.
+            {
+                "DEFTUNES_HOME": str(home),
+                "DEFTUNES_SONGS_DSN": cluster.dsn(),
+                "DEFTUNES_WAREHOUSE_DSN": cluster.dsn(),
+                **environment,
+            },
         )
         assert ended.code in EXIT_CODES
         assert "Traceback" not in ended.said
