@@ -114,3 +114,20 @@
     {{ kind }} join {{ relation }} as {{ alias }} on {{ condition }}
     {%- endif -%}
 {%- endmacro %}
+
+
+{# What was sold in each session and currency, of a relation of facts. #}
+{% macro sales_by_session(sales) -%}
+    select
+        session_id,
+        currency,
+        min(user_id) as user_id,
+        min(session_date) as session_date,
+        count(*) as items,
+        sum(case when liked then 1 else 0 end) as liked_items,
+        sum(price) as sales
+    from {{ sales }}
+    group by
+        session_id,
+        currency
+{%- endmacro %}

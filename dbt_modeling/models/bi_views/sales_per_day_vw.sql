@@ -18,18 +18,7 @@ history as (
 -- Sessions and buyers are counted by grouping again: Redshift keeps no view with COUNT(DISTINCT) up to date.
 sessions as (
 
-    select
-        session_id,
-        currency,
-        min(user_id) as user_id,
-        min(session_date) as session_date,
-        count(*) as items,
-        sum(case when liked then 1 else 0 end) as liked_items,
-        sum(price) as sales
-    from sales
-    group by
-        session_id,
-        currency
+    {{ sales_by_session('sales') }}
 
 ),
 

@@ -12,18 +12,7 @@ sales as (
 -- but the session: by user too, PostgreSQL would walk the facts in the order of an index, one random read per sale.
 sessions as (
 
-    select
-        session_id,
-        currency,
-        min(user_id) as user_id,
-        min(session_date) as session_date,
-        count(*) as items,
-        sum(case when liked then 1 else 0 end) as liked_items,
-        sum(price) as sales
-    from sales
-    group by
-        session_id,
-        currency
+    {{ sales_by_session('sales') }}
 
 ),
 

@@ -69,13 +69,13 @@ def load(catalog: Catalog, lake: Lake, warehouse: Warehouse, entity: Entity) -> 
             postgres.create_tables(connection)
         table = silver_table(catalog, entity)
         with connection.transaction():
-            before = _held(connection, entity, table)
+            before = _held(connection, entity, table, bookkeeping.load_checkpoint(connection, entity))
         if _head(table) == before.snapshot_id:
             return _unchanged(entity, before)
         with connection.transaction():
-            bookkeeping.load_checkpoint(connection, entity, lock=True)
+            checkpoint = bookkeeping.load_checkpoint(connection, entity, lock=True)
             table = silver_table(catalog, entity)  # again, now that no other load of this entity can run
-            before = _held(connection, entity, table)
+            before = _held(connection, entity, table, checkpoint)
             changes = changes_since(table, before.snapshot_id, entity, lake) if table else None
             if table is None or changes is None:
                 return _unchanged(entity, before)
@@ -87,9 +87,10 @@ def load(catalog: Catalog, lake: Lake, warehouse: Warehouse, entity: Entity) -> 
     return Loaded(entity=entity, snapshot_id=after.snapshot_id, batch_id=after.batch_id, changed=True, rows=rows)
 
 
-def _held(connection: WarehouseConnection, entity: Entity, table: Table | None) -> LoadCheckpoint:
+def _held(
+    connection: WarehouseConnection, entity: Entity, table: Table | None, checkpoint: LoadCheckpoint
+) -> LoadCheckpoint:
     """What the warehouse holds; nothing, where somebody emptied the table behind the checkpoint's back."""
-    checkpoint = bookkeeping.load_checkpoint(connection, entity)
     emptied = connection.dialect is Dialect.POSTGRES and rows_of(table) and postgres.is_empty(connection, entity)
     return LoadCheckpoint(None, checkpoint.batch_id) if emptied else checkpoint
 

@@ -10,10 +10,11 @@ queue when gold shows it; killed before that, the next `model` finds the same qu
 never misses a change, whichever interval is modelled after it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from deftunes.adapters.warehouse import Dialect, WarehouseConnection
+from deftunes.adapters.warehouse import Dialect, Row, WarehouseConnection
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 
@@ -51,7 +52,8 @@ _RUNS_TABLE = (
 )
 # As wide as a key in silver may be from before its rules had a bound. Redshift takes `text` for varchar(256).
 _UNIT = {Dialect.POSTGRES: "text", Dialect.REDSHIFT: "varchar(65535)"}
-_UNITS_A_STATEMENT = 500
+_ROWS_A_STATEMENT = 500
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +135,23 @@ def save_checkpoint(connection: WarehouseConnection, entity: str, checkpoint: Lo
 
 def enqueue_changes(connection: WarehouseConnection, entity: Entity, units: Sequence[str]) -> None:
     """Enqueue units as not modelled yet; idempotent in effect, since `model` computes a unit once."""
-    for begin in range(0, len(units), _UNITS_A_STATEMENT):
-        chunk = units[begin : begin + _UNITS_A_STATEMENT]
+    insert_rows(connection, CHANGED, ("entity", "unit"), [(entity.value, unit) for unit in units])
+
+
+def insert_rows(connection: WarehouseConnection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Insert any number of rows, some hundred a statement."""
+    one = f"({', '.join(['%s'] * len(columns))})"
+    for chunk in chunks(rows):
         connection.run(
-            f"insert into {CHANGED} (entity, unit) values " + ", ".join(["(%s, %s)"] * len(chunk)),
-            [value for unit in chunk for value in (entity.value, unit)],
+            f"insert into {table} ({', '.join(columns)}) values " + ", ".join([one] * len(chunk)),
+            [value for row in chunk for value in row],
         )
+
+
+def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values, in pieces that a statement can take."""
+    for begin in range(0, len(values), _ROWS_A_STATEMENT):
+        yield values[begin : begin + _ROWS_A_STATEMENT]
 
 
 def pending_changes(connection: WarehouseConnection, entity: Entity) -> set[str]:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 RUN_DAYS = 7
 _RUN_COLUMNS = ("run", "stage", "entity", "exit_code", "started_at", "ended_at", "outcome", "run_id")
 _THREADS = 8
-_ROWS_A_STATEMENT = 500
 # Beside the one that `bookkeeping` sets up under.
 _LOCK = "select pg_advisory_xact_lock(hashtext('deftunes_control'), 1)"
 _WORDS = {0: "done", 1: "failed", 2: "bad usage", 3: "refused", 75: "transient"}
@@ -81,7 +80,7 @@ def _bring_runs(connection: "WarehouseConnection", lake: "Lake", today: date) ->
         with ThreadPoolExecutor(_THREADS) as pool:
             found = zip(missing, pool.map(lake.get_json, missing), strict=True)
             new = [_run_row(key, run) for key, run in found if run]
-        _insert(connection, RUNS, _RUN_COLUMNS, new)
+        bookkeeping.insert_rows(connection, RUNS, _RUN_COLUMNS, new)
         _delete(connection, RUNS, "run", _outdated([*held, *new], today))
 
 
@@ -119,7 +118,7 @@ def _bring_held_back(connection: "WarehouseConnection", catalog: "Catalog") -> N
             counted = pool.map(lambda file: files[file](), new)
             rows = [(file, *row) for file, found in zip(new, counted, strict=True) for row in found]
         columns = ("file", "entity", "reason", "records", "first_rejected_at", "last_rejected_at")
-        _insert(connection, HELD_BACK, columns, rows)
+        bookkeeping.insert_rows(connection, HELD_BACK, columns, rows)
         bookkeeping.save_checkpoint(connection, layout.QUARANTINE, LoadCheckpoint(head, None))
 
 
@@ -163,24 +162,6 @@ def _transaction(connection: "WarehouseConnection") -> Iterator[None]:
     crash_point(Failpoint.LOAD_AFTER_TRUST)
 
 
-def _insert(connection: "WarehouseConnection", table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    one = f"({', '.join(['%s'] * len(columns))})"
-    _in_chunks(
-        rows,
-        lambda chunk: connection.run(
-            f"insert into {table} ({', '.join(columns)}) values {', '.join([one] * len(chunk))}",
-            [value for row in chunk for value in row],
-        ),
-    )
-
-
 def _delete(connection: "WarehouseConnection", table: str, key: str, values: Sequence[str]) -> None:
-    _in_chunks(
-        values,
-        lambda chunk: connection.run(f"delete from {table} where {key} in ({', '.join(['%s'] * len(chunk))})", chunk),
-    )
-
-
-def _in_chunks(values: Sequence[Any], run: Callable[[Sequence[Any]], object]) -> None:
-    for begin in range(0, len(values), _ROWS_A_STATEMENT):
-        run(values[begin : begin + _ROWS_A_STATEMENT])
+    for chunk in bookkeeping.chunks(values):
+        connection.run(f"delete from {table} where {key} in ({', '.join(['%s'] * len(chunk))})", chunk)
