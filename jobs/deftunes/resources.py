@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 from deftunes.core.entities import Entity
 from deftunes.core.errors import BadUsageError
 from deftunes.core.rules import Ruleset, load_ruleset
-from deftunes.state.landings import Landings
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from deftunes.adapters.songs_source import SongsSource
     from deftunes.adapters.warehouse import Warehouse
     from deftunes.core.settings import Settings
+    from deftunes.state.landings import Landings
     from deftunes.state.manifest import Manifest
 
 T = TypeVar("T")
@@ -104,8 +104,10 @@ class Resources:
 
         return SongsSource(_expect(self.settings.songs_dsn, "DEFTUNES_SONGS_DSN").get_secret_value())
 
-    def landings(self, entity: Entity) -> Landings:
+    def landings(self, entity: Entity) -> "Landings":
         """The landings of an entity."""
+        from deftunes.state.landings import Landings
+
         return Landings(self.lake, entity)
 
     def published_manifest(self, entity: Entity) -> "Manifest | None":
