@@ -1,6 +1,7 @@
 """The warehouse: PostgreSQL on a laptop, Redshift on AWS, one small surface over both drivers.
 
     query      one read-only question
+    questions  several of one moment
     hold       transactions under the warehouse lock: exclusive for `model`, shared for `load`
 
 The lock lives in the server and belongs to a transaction, so a killed process never leaves it behind, and a pooler that
@@ -9,7 +10,7 @@ works on other connections; `load` takes it shared in each of its own: what `mod
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,6 +32,9 @@ class QueryResult:
 
     columns: tuple[str, ...]
     rows: list[Row]
+
+
+Ask = Callable[[str], QueryResult]  # as `query` does
 
 
 class WarehouseConnection(Protocol):
@@ -65,6 +69,14 @@ class Warehouse(Protocol):
 
         Raises:
             DeftunesError: the SQL is refused, or is not one statement.
+            RetriableError: the server does not answer.
+        """
+        ...
+
+    def questions(self) -> AbstractContextManager[Ask]:
+        """Several questions, in one transaction that can write nothing: their answers are of one moment.
+
+        Raises:
             RetriableError: the server does not answer.
         """
         ...

@@ -8,13 +8,14 @@ the encoding is set by the connection's own parameter, which such a pooler keeps
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import psycopg2
 from psycopg2 import errors
 from tenacity import retry, retry_if_exception_message, stop_after_delay, wait_fixed
 
-from deftunes.adapters.warehouse import Dialect, QueryResult, Row, WarehouseConnection
+from deftunes.adapters.warehouse import Ask, Dialect, QueryResult, Row, WarehouseConnection
 from deftunes.adapters.warehouse_failures import connection_failure, translate_errors
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
@@ -72,6 +73,7 @@ _ASK = (
     "do $$ declare answer refcursor := 'answer'; "
     "begin open answer for execute current_setting('deftunes.question'); end $$",
     "fetch all from answer",
+    "close answer",
 )
 
 
@@ -103,20 +105,15 @@ class PostgresWarehouse:
 
     def query(self, sql: str) -> QueryResult:
         """Ask one question; see the protocol."""
-        with closing(self.connect()) as connection, translate_errors("the query"):
-            connection.set_session(readonly=True)
-            question, opened, answer = _ASK
-            with connection.cursor() as cursor:
-                cursor.execute(question, (sql,))
-                try:
-                    cursor.execute(opened)
-                except errors.InvalidCursorDefinition as error:
-                    raise DeftunesError(
-                        "expected one statement that returns rows, got another text: "
-                        f"{error.diag.message_primary}. A query cannot write; run several one by one"
-                    ) from error
-                cursor.execute(answer)
-                return QueryResult(tuple(column.name for column in cursor.description or ()), cursor.fetchall())
+        with self.questions() as ask:
+            return ask(sql)
+
+    @contextmanager
+    def questions(self) -> Iterator[Ask]:
+        """Ask several; see the protocol."""
+        with closing(self.connect()) as asking:
+            asking.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            yield partial(_ask, asking)
 
     @contextmanager
     def hold(self, *, exclusive: bool) -> Iterator[WarehouseConnection]:
@@ -301,6 +298,23 @@ class _Source(io.RawIOBase):
         except Exception as error:
             self.failure = error
             raise
+
+
+def _ask(asking: "connection", sql: str) -> QueryResult:
+    question, opened, answer, closed = _ASK
+    with translate_errors("the query"), asking.cursor() as cursor:
+        cursor.execute(question, (sql,))
+        try:
+            cursor.execute(opened)
+        except errors.InvalidCursorDefinition as error:
+            raise DeftunesError(
+                "expected one statement that returns rows, got another text: "
+                f"{error.diag.message_primary}. A query cannot write; run several one by one"
+            ) from error
+        cursor.execute(answer)
+        found = QueryResult(tuple(column.name for column in cursor.description or ()), cursor.fetchall())
+        cursor.execute(closed)
+        return found
 
 
 def _expect_second_allowed(holder: "connection") -> None:

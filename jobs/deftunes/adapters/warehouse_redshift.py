@@ -3,13 +3,14 @@
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redshift_connector
 from redshift_connector.error import Error, InterfaceError, OperationalError
 
-from deftunes.adapters.warehouse import Dialect, QueryResult, Row, WarehouseConnection
+from deftunes.adapters.warehouse import Ask, Dialect, QueryResult, Row, WarehouseConnection
 from deftunes.core import layout
 from deftunes.core.errors import BadUsageError, DeftunesError, RetriableError
 
@@ -54,16 +55,17 @@ class RedshiftWarehouse:
 
     def query(self, sql: str) -> QueryResult:
         """Ask one question; see the protocol."""
-        with closing(self._connect()) as connection, _translate_errors("the query"):
-            connection.autocommit = True  # or the driver begins a transaction of its own, one that can write
-            cursor = connection.cursor()
-            cursor.execute("begin read only")
-            cursor.execute(sql.strip().rstrip(";"))
-            if cursor.description is None:
-                return QueryResult((), [])
-            return QueryResult(
-                tuple(str(column[0]) for column in cursor.description), [tuple(row) for row in cursor.fetchall()]
-            )
+        with self.questions() as ask:
+            return ask(sql)
+
+    @contextmanager
+    def questions(self) -> Iterator[Ask]:
+        """Ask several; see the protocol."""
+        with closing(self._connect()) as asking:
+            asking.autocommit = True  # or the driver begins a transaction of its own, one that can write
+            with _translate_errors("the query"):
+                asking.cursor().execute("begin read only")
+            yield partial(_ask, asking)
 
     @contextmanager
     def hold(self, *, exclusive: bool) -> Iterator[WarehouseConnection]:  # noqa: ARG002 - every lock is exclusive here
@@ -121,6 +123,17 @@ class RedshiftWarehouse:
                     "holds it. Run the command again when that has ended"
                 ) from error
             cursor.execute("set statement_timeout to 0")
+
+
+def _ask(asking: "Connection", sql: str) -> QueryResult:
+    with _translate_errors("the query"):
+        cursor = asking.cursor()
+        cursor.execute(sql.strip().rstrip(";"))
+        if cursor.description is None:
+            return QueryResult((), [])
+        return QueryResult(
+            tuple(str(column[0]) for column in cursor.description), [tuple(row) for row in cursor.fetchall()]
+        )
 
 
 class _RedshiftConnection:
