@@ -30,7 +30,9 @@ SQL = {
     "Sales of unknown country": "select coalesce(sum(total_sales) filter (where country_code = 'unknown'), 0)"
     " as sales_of_unknown_country from sales_per_country_vw {where}",
     "Data through": "select data_through as last_day from data_as_of_vw",
-    "Last checked": "select last_check_at as last_checked from data_as_of_vw",
+    "Last checked": "select last_check_at as last_checked,"
+    " case last_check_passed when true then 'passed' when false then 'failed' else 'never' end as last_check"
+    " from data_as_of_vw",
     "Sales per day": "select session_date, total_sales as sales from sales_per_day_vw {where}",
     "New and returning buyers": "select session_date, new_buyers as first_time, buyers - new_buyers as returning"
     " from sales_per_day_vw {where}",
