@@ -83,6 +83,10 @@ e2e: setup images ## Everything in containers: the demo, reruns, kills and resta
 drills: setup ## Every order of intervals, every bad record, every kill -9, two runs at once, a busy S3: half an hour
 	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m drill tests/drills
 
+.PHONY: world
+world: setup ## Draw the board's world map again, after its geometry or the drawing library changed
+	$(BIN)/python release/world.py
+
 .PHONY: lint
 lint: setup ## Style, import directions, types, SQL
 	$(BIN)/ruff check .

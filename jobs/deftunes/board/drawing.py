@@ -3,16 +3,12 @@
 Colours are the page's own variables, so that one drawing serves light and dark.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from deftunes.adapters.svg import draw
 from deftunes.board.definition import Chart, Field
 from deftunes.board.notation import Notation
 
@@ -24,13 +20,12 @@ _SERIES = 4  # colours that are told apart with any kind of colour blindness, --
 _FEW_DAYS = 8  # so many names fit below the axis
 _WIDTH = 420
 _COUNTRY = re.compile(r"[A-Z]{2}")
-_MAP = files("deftunes.board") / "world.json"
 
 
-def draw_bars(chart: Chart, rows: Sequence[Row], form: Notation) -> str:
+def bars(chart: Chart, rows: Sequence[Row], form: Notation) -> Specification:
     """Bars over time, over numbers, or from the left, each with its figure where there are few."""
     if chart.params.get("orientation") == "horizontal":
-        return draw(_ranking(chart, rows, form))
+        return _ranking(chart, rows, form)
     axis, metrics = chart.dimensions[0], chart.metrics
     values = [
         {"x": _json(row[axis.name]), "y": _json(row[metric.name]), "series": metric.title}
@@ -58,7 +53,7 @@ def draw_bars(chart: Chart, rows: Sequence[Row], form: Notation) -> str:
         "axis": {"format": "~s", "tickCount": 5},
         "stack": "zero",
     }
-    return draw(_chart({"type": "bar"}, values, {"x": x, "y": y, "color": series}, height=210))
+    return _chart({"type": "bar"}, values, {"x": x, "y": y, "color": series}, height=210)
 
 
 def _ranking(chart: Chart, rows: Sequence[Row], form: Notation) -> Specification:
@@ -69,7 +64,7 @@ def _ranking(chart: Chart, rows: Sequence[Row], form: Notation) -> Specification
         if row[metric.name] is not None
     ]
     y = {"field": "y", "type": "nominal", "sort": None, "title": None}
-    x = {"field": "x", "type": "quantitative", "axis": None, "scale": {"padding": 4}}
+    x = {"field": "x", "type": "quantitative", "axis": None, "scale": {"nice": False}}
     layers = [
         {"mark": {"type": "bar", "color": "var(--c0)"}, "encoding": {"x": x, "y": y}},
         {
@@ -80,7 +75,7 @@ def _ranking(chart: Chart, rows: Sequence[Row], form: Notation) -> Specification
     return {**_base(values), "layer": layers, "width": _WIDTH - 110, "height": {"step": 22}}
 
 
-def draw_heatmap(chart: Chart, rows: Sequence[Row], form: Notation) -> str:
+def heatmap(chart: Chart, rows: Sequence[Row], form: Notation) -> Specification:
     """A cell for each pair, coloured within its line, with its figure."""
     (across, down), metric = _pair(chart), chart.metrics[0]
     most: dict[str, Any] = {}
@@ -104,34 +99,14 @@ def draw_heatmap(chart: Chart, rows: Sequence[Row], form: Notation) -> str:
     text = {"color": {"field": "ink", "type": "nominal", "scale": None}, "text": {"field": "label"}}
     layers = [
         {"mark": {"type": "rect", "stroke": "var(--card)"}, "encoding": {"x": x, "y": y, **cell}},
-        {"mark": {"type": "text", "fontSize": 10}, "encoding": {"x": x, "y": y, **text}},
+        {"mark": {"type": "text", "fontSize": 11}, "encoding": {"x": x, "y": y, **text}},
     ]
-    return draw({**_base(values), "layer": layers, "width": _WIDTH - 40, "height": {"step": 20}})
+    return {**_base(values), "layer": layers, "width": _WIDTH - 40, "height": {"step": 20}}
 
 
 def _pair(chart: Chart) -> tuple[Field, Field]:
     across, down = chart.dimensions[:2]
     return across, down
-
-
-@cache
-def draw_world() -> str:
-    """The world, each country in the colour `--<its code>`, or in `--land`: drawn once, coloured by the page."""
-    specification = {
-        "$schema": _SCHEMA,
-        "background": None,
-        "width": 720,
-        "height": 340,
-        "padding": 0,
-        "projection": {"type": "equalEarth"},
-        "data": {"values": json.loads(_MAP.read_text()), "format": {"type": "topojson", "feature": "countries"}},
-        "transform": [{"calculate": "'var(--' + datum.id + ',var(--land))'", "as": "fill"}],
-        "mark": {"type": "geoshape", "stroke": "var(--card)", "strokeWidth": 0.5},
-        "encoding": {"color": {"field": "fill", "type": "nominal", "scale": None}},
-        "config": {"view": {"stroke": None}},
-    }
-    svg = draw(specification)
-    return f'<symbol id="world" viewBox="0 0 720 340">{svg[svg.index(">") + 1 : svg.rindex("</svg>")]}</symbol>'
 
 
 def country_colours(chart: Chart, rows: Iterable[Row]) -> dict[str, str]:
@@ -180,8 +155,8 @@ def _json(value: object) -> object:
     return float(value) if isinstance(value, Decimal) else value
 
 
-DRAWINGS: Mapping[str, Callable[[Chart, Sequence[Row], Notation], str]] = {
-    "echarts_timeseries_bar": draw_bars,
-    "echarts_timeseries_line": draw_bars,
-    "heatmap_v2": draw_heatmap,
+DRAWINGS: Mapping[str, Callable[[Chart, Sequence[Row], Notation], Specification]] = {
+    "echarts_timeseries_bar": bars,
+    "echarts_timeseries_line": bars,
+    "heatmap_v2": heatmap,
 }

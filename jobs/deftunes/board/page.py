@@ -7,20 +7,20 @@ nobody for anything, and its size is bounded: so many currencies, rows and days,
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from deftunes.board.definition import Board, Chart, Note
-from deftunes.board.drawing import DRAWINGS, country_colours, draw_world, is_country
+from deftunes.board.drawing import DRAWINGS, country_colours, is_country
 from deftunes.board.notation import Notation
 from deftunes.core import layout
 from deftunes.core.errors import BadUsageError, DeftunesError
 
 if TYPE_CHECKING:
-    from deftunes.adapters.warehouse import Warehouse
+    from deftunes.adapters.svg import Pen
+    from deftunes.adapters.warehouse import Ask, Warehouse
 
 # Together at most a megabyte, whatever the warehouse holds; a test fills it.
 _CURRENCIES = 4
@@ -49,51 +49,50 @@ class Page:
     currencies: tuple[str, ...]
 
 
-def build_page(warehouse: "Warehouse", board: Board, currency: str | None = None) -> Page:
-    """The page as of now. `currency` is the one to be shown first.
+def build_page(warehouse: "Warehouse", board: Board, pen: "Pen", currency: str | None = None) -> Page:
+    """The page as of now: every figure is of one moment. `currency` is the one to be shown first.
 
     Raises:
         BadUsageError: nothing was sold in this currency.
-        DeftunesError: the warehouse has not these views, or refuses a question.
+        DeftunesError: the warehouse has not these views, or refuses a question; a chart cannot be drawn.
         RetriableError: the warehouse does not answer.
     """
-    # Charts are drawn by another thread, outside of Python, while this one asks the next question.
-    with ThreadPoolExecutor(1, thread_name_prefix="drawing") as pen:
-        world = pen.submit(draw_world if any(chart.kind == _MAP for chart in board.charts) else str)
-        return _build(warehouse, board, currency, world, pen)
-
-
-def _build(
-    warehouse: "Warehouse", board: Board, currency: str | None, world: "Future[str]", pen: ThreadPoolExecutor
-) -> Page:
-    every = _currencies(warehouse)
-    if currency is not None and currency not in every:
-        known = ", ".join(every[:20]) or "none: nothing was sold yet"
-        raise BadUsageError(f"expected a currency in which something was sold ({known}), got {currency!r}")
-    first = currency or board.currency
-    shown = sorted(every, key=lambda code: code != first)[:_CURRENCIES]
-    once = {chart.name: _answer(warehouse, chart, None) for chart in board.charts if not chart.is_per_currency}
-    panels = []
-    for code in shown:
-        answers = {chart.name: once.get(chart.name) or _answer(warehouse, chart, code) for chart in board.charts}
-        panels.append({"currency": code, "rows": list(_rows(board, answers, Notation(code), pen))})
-    if not panels:  # an empty warehouse has figures, too
-        empty = {chart.name: once.get(chart.name, Answer([])) for chart in board.charts}
-        panels.append({"currency": "", "rows": list(_rows(board, empty, Notation(None), pen))})
+    with warehouse.questions() as ask:
+        every = _currencies(ask)
+        shown = _shown(every, currency, board.currency)
+        panels = list(_panels(ask, board, shown, pen))
     html = _template().render(
         board=board,
         panels=panels,
-        others=every[len(shown) :] if len(every) > len(shown) else [],
-        world=world.result(),
+        others=every[len(shown) :],
+        world=_world() if any(chart.kind == _MAP for chart in board.charts) else "",
         made_at=datetime.now(UTC),
     )
     return Page(html, tuple(shown))
 
 
-def _currencies(warehouse: "Warehouse") -> list[str]:
+def _shown(every: list[str], currency: str | None, default: str | None) -> list[str]:
+    """The currencies that have a panel, the first of them ahead."""
+    if currency is not None and currency not in every:
+        known = ", ".join(every[:20]) or "none: nothing was sold yet"
+        raise BadUsageError(f"expected a currency in which something was sold ({known}), got {currency!r}")
+    return sorted(every, key=lambda code: code != (currency or default))[:_CURRENCIES]
+
+
+def _panels(ask: "Ask", board: Board, shown: Sequence[str], pen: "Pen") -> Iterator[dict[str, Any]]:
+    once = {chart.name: _answer(ask, chart, None) for chart in board.charts if not chart.is_per_currency}
+    for code in shown:
+        answers = {chart.name: once.get(chart.name) or _answer(ask, chart, code) for chart in board.charts}
+        yield {"currency": code, "rows": list(_rows(board, answers, Notation(code), pen))}
+    if not shown:  # an empty warehouse has figures, too
+        empty = {chart.name: once.get(chart.name, Answer([])) for chart in board.charts}
+        yield {"currency": "", "rows": list(_rows(board, empty, Notation(None), pen))}
+
+
+def _currencies(ask: "Ask") -> list[str]:
     """Those in which something was sold, the most frequent first."""
     try:
-        rows = warehouse.query(_SOLD).rows
+        rows = ask(_SOLD).rows
     except DeftunesError as error:
         if "does not exist" in str(error):
             raise DeftunesError(f"{error}. `deftunes run all` makes the BI views, with an interval of days") from error
@@ -101,9 +100,9 @@ def _currencies(warehouse: "Warehouse") -> list[str]:
     return [str(currency) for (currency,) in rows]
 
 
-def _answer(warehouse: "Warehouse", chart: Chart, currency: str | None) -> Answer:
+def _answer(ask: "Ask", chart: Chart, currency: str | None) -> Answer:
     names = [field.name for field in chart.fields]
-    rows = [dict(zip(names, row, strict=True)) for row in warehouse.query(chart.question(currency)).rows]
+    rows = [dict(zip(names, row, strict=True)) for row in ask(chart.question(currency)).rows]
     if chart.kind == _MAP:  # which shows what is a country, as Superset's does
         rows = [row for row in rows if is_country(row[names[0]])]
         return Answer(rows)
@@ -135,14 +134,12 @@ def _sorted(rows: list[Row], chart: Chart) -> list[Row]:
     return sorted(rows, key=lambda row: [str(row[field.name]) for field in reversed(chart.dimensions)])
 
 
-def _rows(
-    board: Board, answers: dict[str, Answer], form: Notation, pen: ThreadPoolExecutor
-) -> Iterator[list[dict[str, Any]]]:
+def _rows(board: Board, answers: dict[str, Answer], form: Notation, pen: "Pen") -> Iterator[list[dict[str, Any]]]:
     for row in board.rows:
         yield [_part(part, answers, form, pen) for part in row]
 
 
-def _part(part: Chart | Note, answers: dict[str, Answer], form: Notation, pen: ThreadPoolExecutor) -> dict[str, Any]:
+def _part(part: Chart | Note, answers: dict[str, Answer], form: Notation, pen: "Pen") -> dict[str, Any]:
     """What the template needs of a chart or a note."""
     if isinstance(part, Note):
         return {"kind": "note", "width": part.width, "html": _markdown(part.text)}
@@ -156,7 +153,7 @@ def _part(part: Chart | Note, answers: dict[str, Answer], form: Notation, pen: T
         return {**shown, "kind": "table", "marked": _marked(part, answer.rows)}
     if part.kind == _MAP:
         return {**shown, "kind": "map", "colours": country_colours(part, answer.rows)}
-    return {**shown, "kind": "drawing", "svg": pen.submit(DRAWINGS[part.kind], part, answer.rows, form)}
+    return {**shown, "kind": "drawing", "svg": pen.draw(DRAWINGS[part.kind](part, answer.rows, form))}
 
 
 def _marked(chart: Chart, rows: Sequence[Row]) -> list[bool]:
@@ -170,6 +167,12 @@ def _markdown(text: str) -> str:
 
     html: str = MarkdownIt("commonmark", {"html": False}).render(text)
     return html
+
+
+def _world() -> str:
+    """The world map, drawn ahead (release/world.py), for every panel's colours."""
+    svg = (files("deftunes.board") / "world.svg").read_text()
+    return f'<symbol id="world" viewBox="0 0 720 340">{svg[svg.index(">") + 1 : svg.rindex("</svg>")]}</symbol>'
 
 
 def _template() -> Any:

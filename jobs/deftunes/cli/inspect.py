@@ -74,10 +74,11 @@ def add_board(app: typer.Typer) -> None:
 
         Example: deftunes board --out sales.html --currency EUR
         """
+        from deftunes.adapters.svg import Pen
         from deftunes.operations.board import write_board
 
-        with open_resources(Service.POSTGRES) as resources:
-            written = write_board(resources, out, currency)
+        with Pen() as pen, open_resources(Service.POSTGRES) as resources:
+            written = write_board(resources, pen, out, currency)
         if as_json:
             emit({"board": str(written.path), "currencies": list(written.currencies), "bytes": written.size})
         else:

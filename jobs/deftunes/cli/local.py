@@ -28,6 +28,7 @@ def add_demo(app: typer.Typer) -> None:
         days: Annotated[int, typer.Option(min=1, max=3_650, help="Days to run, from 2020-01-01.")] = 3,
     ) -> None:
         """Run the whole platform once on embedded services, up to a sales board: no Docker, no Java, no AWS account."""
+        from deftunes.adapters.svg import Pen
         from deftunes.cli.inspect import check_pipeline, print_table
         from deftunes.core.interval import Interval
         from deftunes.core.services import Service
@@ -45,9 +46,10 @@ def add_demo(app: typer.Typer) -> None:
                 report(resources, outcomes, interval, as_json=False, has_warehouse=True)
             say("")
             check_pipeline(resources, PipelineName.ALL, Interval(_FIRST_DAY, last), as_json=False)
-            for name, answer in show_views(resources.warehouse):
-                print_table(name, answer.columns, answer.rows)
-            board = write_board(resources)
+            with Pen() as pen:
+                for name, answer in show_views(resources.warehouse):
+                    print_table(name, answer.columns, answer.rows)
+                board = write_board(resources, pen)
             sys.stdout.write(_where_to_look(resources.settings.api_url or "", board.path))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deftunes.core.errors import BadUsageError, DeftunesError
 
 if TYPE_CHECKING:
+    from deftunes.adapters.svg import Pen
     from deftunes.resources import Resources
 
 
@@ -22,12 +23,13 @@ class Written:
     currencies: tuple[str, ...]
 
 
-def write_board(resources: "Resources", out: Path | None = None, currency: str | None = None) -> Written:
+def write_board(resources: "Resources", pen: "Pen", out: Path | None = None, currency: str | None = None) -> Written:
     """Write the board as of now; see `deftunes.board.page`.
 
     Raises:
         BadUsageError: there is no such folder, or nothing was sold in this currency.
-        DeftunesError: the file cannot be written, or the warehouse has no such views; an older file stays as it is.
+        DeftunesError: the file cannot be written, a chart cannot be drawn, or the warehouse has no such views; an older
+            file stays as it is.
     """
     from deftunes.board.definition import read_board
     from deftunes.board.page import build_page
@@ -35,7 +37,7 @@ def write_board(resources: "Resources", out: Path | None = None, currency: str |
     path = (out or resources.settings.home / "board.html").resolve()
     if path.is_dir() or not path.parent.is_dir():
         raise BadUsageError(f"expected --out to be a file in a folder that exists, got {path}")
-    page = build_page(resources.warehouse, read_board(resources.settings.dashboards), currency)
+    page = build_page(resources.warehouse, read_board(resources.settings.dashboards), pen, currency)
     content = page.html.encode("utf-8", "replace")
     try:
         _write(path, content)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from markupsafe import escape
 
+from deftunes.adapters.svg import Pen
 from deftunes.adapters.warehouse import Warehouse
 from deftunes.adapters.warehouse_drivers import open_warehouse
 from deftunes.board.definition import Board, Chart, read_board
@@ -45,7 +46,9 @@ EXPECTED = {
         "select sum(total_sales) filter (where country_code = 'unknown') from {v}.sales_per_country_vw "
         "where currency = {c}",
     "data_through": "select max(session_date) from deftunes_serving.fact_session",
-    "last_checked": "select max(ended_at) from deftunes_control.runs where stage = 'check'",
+    "last_checked":
+        "select max(ended_at), case sum(exit_code) when 0 then 'passed' else 'failed' end from (select distinct on "
+        "(entity) * from deftunes_control.runs where stage = 'check' order by entity, ended_at desc) as newest",
     "sales_per_day":
         "select session_date, sum(price) from deftunes_serving.fact_session where currency = {c} group by 1 order by 1",
     "buyers_per_day":
@@ -72,6 +75,12 @@ EXPECTED = {
     "last_runs":
         "select stage, entity, ended_at, outcome, exit_code from {v}.last_runs_vw order by 5 desc, 3 desc, 1, 2",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pen() -> Iterator[Pen]:
+    with Pen() as pen:
+        yield pen
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +116,17 @@ def sold(stack: "Stack", cluster: Cluster, tmp_path_factory: pytest.TempPathFact
     pipeline.silver.replace_days(days)
     pipeline.load()
     pipeline.model(T0.date(), T0.date() + 10 * DAY)
+    checked(cluster, "sessions", 0)
     return pipeline
+
+
+def checked(cluster: Cluster, entity: str, exit_code: int) -> None:
+    """A check of an entity, as `deftunes check` records it."""
+    cluster.sql(
+        f"insert into deftunes_control.runs values ('{entity}-{exit_code}', 'check', '{entity}', now(), now(), "
+        f"'done', {exit_code}, 'r')",
+        "sold",
+    )
 
 
 def panels(page: str) -> list[str]:
@@ -126,8 +145,10 @@ def cells(panel: str, chart: Chart) -> list[list[str]]:
     return [[html.unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", line, re.DOTALL)] for line in lines]
 
 
-def test_every_chart_shows_what_the_warehouse_holds_in_every_currency(sold: WarehousePipeline, board: Board) -> None:
-    page = build_page(sold.warehouse, board)
+def test_every_chart_shows_what_the_warehouse_holds_in_every_currency(
+    sold: WarehousePipeline, board: Board, pen: Pen
+) -> None:
+    page = build_page(sold.warehouse, board, pen)
     assert set(page.currencies) == {"USD", "EUR", ODD}
     assert page.currencies[0] == board.currency == "USD"
     assert {chart.name for chart in board.charts} == set(EXPECTED)
@@ -145,8 +166,8 @@ def test_every_chart_shows_what_the_warehouse_holds_in_every_currency(sold: Ware
     assert compared > 300
 
 
-def test_no_amount_of_another_currency_is_in_a_panel(sold: WarehousePipeline, board: Board) -> None:
-    page = build_page(sold.warehouse, board)
+def test_no_amount_of_another_currency_is_in_a_panel(sold: WarehousePipeline, board: Board, pen: Pen) -> None:
+    page = build_page(sold.warehouse, board, pen)
     totals = dict(
         sold.warehouse.query("select currency, sum(price) from deftunes_serving.fact_session group by 1").rows
     )
@@ -158,8 +179,8 @@ def test_no_amount_of_another_currency_is_in_a_panel(sold: WarehousePipeline, bo
         assert f"{every_amount:,.2f}" not in panel
 
 
-def test_the_page_asks_nobody_and_runs_nothing_of_a_source(sold: WarehousePipeline, board: Board) -> None:
-    page = build_page(sold.warehouse, board).html
+def test_the_page_asks_nobody_and_runs_nothing_of_a_source(sold: WarehousePipeline, board: Board, pen: Pen) -> None:
+    page = build_page(sold.warehouse, board, pen).html
     assert not re.findall(r"(?:src|href|action|data)=[\"'](?!#|data:,)[^\"']", page)
     assert "@import" not in page
     assert "url(" not in page
@@ -172,18 +193,20 @@ def test_the_page_asks_nobody_and_runs_nothing_of_a_source(sold: WarehousePipeli
     assert "<b>&" not in page
 
 
-def test_another_currency_first_and_one_without_a_sale(sold: WarehousePipeline, board: Board) -> None:
-    assert build_page(sold.warehouse, board, "EUR").currencies[0] == "EUR"
+def test_another_currency_first_and_one_without_a_sale(sold: WarehousePipeline, board: Board, pen: Pen) -> None:
+    assert build_page(sold.warehouse, board, pen, "EUR").currencies[0] == "EUR"
     with pytest.raises(BadUsageError, match=r"in which something was sold \(.*USD.*\), got 'XXX'"):
-        build_page(sold.warehouse, board, "XXX")
+        build_page(sold.warehouse, board, pen, "XXX")
 
 
-def test_an_empty_warehouse_has_a_board(stack: "Stack", cluster: Cluster, tmp_path: Path, board: Board) -> None:
+def test_an_empty_warehouse_has_a_board(
+    stack: "Stack", cluster: Cluster, tmp_path: Path, board: Board, pen: Pen
+) -> None:
     cluster.sql("create database empty")
     pipeline = new_warehouse_pipeline(stack, tmp_path, dsn=cluster.dsn("empty"))
     pipeline.load()
     pipeline.model(T0.date(), T0.date() + DAY)
-    page = build_page(pipeline.warehouse, board)
+    page = build_page(pipeline.warehouse, board, pen)
     assert page.currencies == ()
     (panel,) = panels(page.html)
     assert all(
@@ -195,9 +218,9 @@ def test_an_empty_warehouse_has_a_board(stack: "Stack", cluster: Cluster, tmp_pa
     )
 
 
-def test_a_warehouse_without_views_is_named(cluster: Cluster, board: Board) -> None:
+def test_a_warehouse_without_views_is_named(cluster: Cluster, board: Board, pen: Pen) -> None:
     with pytest.raises(DeftunesError, match="sales_per_day_vw"):
-        build_page(open_warehouse(cluster.dsn()), board)
+        build_page(open_warehouse(cluster.dsn()), board, pen)
 
 
 LARGE = """
@@ -241,8 +264,8 @@ def large(cluster: Cluster) -> Warehouse:
     return open_warehouse(cluster.dsn("large"))
 
 
-def test_a_page_is_at_most_a_megabyte_and_says_what_it_leaves_out(large: Warehouse, board: Board) -> None:
-    page = build_page(large, board)
+def test_a_page_is_at_most_a_megabyte_and_says_what_it_leaves_out(large: Warehouse, board: Board, pen: Pen) -> None:
+    page = build_page(large, board, pen)
     assert len(page.html.encode()) <= 1_000_000
     assert len(page.currencies) == 4
     assert "Sales in 36 more currencies are not in this file" in page.html
@@ -253,6 +276,30 @@ def test_a_page_is_at_most_a_megabyte_and_says_what_it_leaves_out(large: Warehou
         "The first 100 of 900.",
     ):
         assert said in page.html
+
+
+def test_a_check_that_failed_is_said_beside_its_time(
+    sold: WarehousePipeline, cluster: Cluster, board: Board, pen: Pen
+) -> None:
+    last_checked = next(chart for chart in board.charts if chart.name == "last_checked")
+    found = []
+    for entity, exit_code in (("users", 0), ("songs", 1), ("songs", 0)):
+        checked(cluster, entity, exit_code)
+        ((_, word),) = cells(panels(build_page(sold.warehouse, board, pen).html)[0], last_checked)
+        found.append(word)
+    assert found == ["passed", "failed", "passed"]
+
+
+def test_all_figures_are_of_one_moment(cluster: Cluster) -> None:
+    warehouse = open_warehouse(cluster.dsn())
+    cluster.sql("create table moment as select 1 as n")
+    with warehouse.questions() as ask:
+        before = ask("select n from moment").rows
+        cluster.sql("update moment set n = 2")
+        assert ask("select n from moment").rows == before
+        with pytest.raises(DeftunesError, match="cannot execute"):
+            ask("with gone as (delete from moment returning n) select * from gone")
+    assert warehouse.query("select n from moment").rows == [(2,)]
 
 
 def test_every_kind_of_chart_can_be_drawn(board: Board) -> None:
@@ -270,6 +317,6 @@ def test_a_definition_that_is_not_whole_is_named(tmp_path: Path, broken: str) ->
         read_board(tmp_path)
 
 
-def test_artists_of_one_name_are_two(sold: WarehousePipeline, board: Board) -> None:
+def test_artists_of_one_name_are_two(sold: WarehousePipeline, board: Board, pen: Pen) -> None:
     artists = next(chart for chart in board.charts if chart.name == "sales_per_artist")
-    assert artist_id(1) in {row[1] for row in cells(panels(build_page(sold.warehouse, board).html)[0], artists)}
+    assert artist_id(1) in {row[1] for row in cells(panels(build_page(sold.warehouse, board, pen).html)[0], artists)}
