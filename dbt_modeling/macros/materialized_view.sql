@@ -1,11 +1,20 @@
-{#
-    Readers go on during a refresh; needs a unique index on the view, which is its grain. A refresh groups every fact:
-    in the 4 MB that a statement has by default it would sort on disk.
-#}
+{# Readers go on during a refresh; needs a unique index on the view, which is its grain. #}
 {% macro postgres__refresh_materialized_view(relation) -%}
-    set local work_mem = '64MB';
-    set local jit = off;
+    {{ bounded_memory() }}
     refresh materialized view concurrently {{ relation }}
+{%- endmacro %}
+
+
+{#
+    A view groups every fact: in the 4 MB that a statement has by default it would sort on disk. But several views are
+    computed at once, each sorts and hashes in several places, and a worker process takes as much again: with more than
+    this a small server runs out of memory, and its kernel kills it.
+#}
+{% macro bounded_memory() -%}
+    set local work_mem = '16MB';
+    set local hash_mem_multiplier = 1;
+    set local max_parallel_workers_per_gather = 0;
+    set local jit = off;
 {%- endmacro %}
 
 
@@ -18,9 +27,13 @@
 {#
     A view that is replaced is another object, to which nobody was granted anything: it is created with the rights that
     others have on the one that it replaces, in the same transaction. In the owner's name, who is the one that runs this.
+    Vacuumed after each day: a question that an index answers alone needs pages that are known to be visible to all.
 #}
 {% macro postgres__get_create_materialized_view_as_sql(relation, sql) %}
-    create materialized view if not exists {{ relation }} as {{ sql }};
+    {{ bounded_memory() }}
+    create materialized view if not exists {{ relation }}
+    with (autovacuum_vacuum_scale_factor = 0.001, autovacuum_vacuum_insert_scale_factor = 0.001)
+    as {{ sql }};
     {% for index in config.get('indexes', []) %}
     {{ get_create_index_sql(relation, index) }};
     {% endfor %}
