@@ -17,7 +17,9 @@ POSTGRES_INDEX_ROW = 2_704
 _HEADER, _NUMBER, _ALIGNMENT = 16, 8, 8
 MODELS = REPOSITORY / "dbt_modeling" / "models"
 # Columns of gold that no source sends, and how wide they are.
-COMPUTED = {"user_key": 32, "release_decade": 12, "session_year": 0, "session_month": 0, "session_date": 0}
+COMPUTED = {
+    "user_key": 32, "release_decade": 12, "session_year": 0, "session_month": 0, "session_date": 0, "sessions": 0
+}  # fmt: skip
 
 
 def bounds() -> dict[str, int]:
