@@ -58,6 +58,10 @@ release: ## Build and tag the images of a release, and give CHANGELOG.md its hea
 
 ##### Develop
 
+.PHONY: pictures
+pictures: setup ## Take the pictures of README and docs, of the platform on Docker; starts what is not up
+	$(BIN)/python docs/pictures/take.py
+
 .PHONY: test
 test: lint $(VENV)/.checkov $(VENV)/.airflow ## Lint, types and all tests but drills and those that need Docker, fast ones first
 	MYPYPATH=dags $(BIN)/mypy --cache-dir .mypy_cache/airflow --python-executable $(VENV)/airflow/bin/python dags

@@ -44,18 +44,24 @@ class Platform:
     days: int
     engine: docker.DockerClient = field(default_factory=docker.from_env)
 
-    def compose(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """`docker compose` on this project."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes `docker compose`, whoever calls it, mean this platform, and no .env of anybody's change it."""
+        return {
             **{name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")},
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_ENV_FILES": os.devnull,
             "DEFTUNES_RELEASE": RELEASE,
             "DEMO_START": OPENING.isoformat(),
             "DEMO_END": (OPENING + DAY * (self.days - 1)).isoformat(),
             **dict.fromkeys(PORTS, "0"),
         }
+
+    def compose(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """`docker compose` on this project."""
         done = subprocess.run(
-            ["docker", "compose", "--project-name", PROJECT, "--env-file", "/dev/null", *arguments],
-            cwd=ROOT, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+            ["docker", "compose", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if check and done.returncode:
             raise AssertionError(f"docker compose {' '.join(arguments)}: {done.stderr[-3000:]}")

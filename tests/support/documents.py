@@ -11,6 +11,7 @@ from deftunes.core.settings import REPOSITORY
 SHOWN_OF_LINES = 200  # of the README; more is for docs/
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
+_PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _COMMAND = re.compile(r"^(?:\w+=\S+ )*((?:deftunes|make)(?: .*)?)$")
 # A pipe of two commands, or what follows one: only the command itself is ours to check.
@@ -64,6 +65,11 @@ def links(document: Path) -> Iterator[str]:
     for target in _LINK.findall(_prose(document)):
         if "://" not in target:
             yield target
+
+
+def pictures(document: Path) -> Iterator[tuple[str, str]]:
+    """The words in a picture's place, and where it is."""
+    yield from _PICTURE.findall(_prose(document))
 
 
 def headings(document: Path) -> set[str]:
