@@ -58,6 +58,7 @@ class Board:
         answer = json.loads(done.stdout)
         if folder := os.environ.get("DEFTUNES_E2E_PICTURES"):
             name = "-".join(["board", *([currency] if currency else []), *(word.strip("-") for word in arguments)])
+            Path(folder).mkdir(parents=True, exist_ok=True)
             (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(answer["picture"]))
         del answer["picture"]
         titles = {str(chart["id"]): chart["slice_name"] for chart in self.charts()}
