@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from deftunes.core.settings import Settings
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from support.stack import Stack
+
+# How long an example takes says what else the machine does.
+hypothesis.settings.register_profile("deftunes", deadline=None)
+hypothesis.settings.load_profile("deftunes")
 
 # A developer's own settings must not reach a test: not a real lake, not a real account. The tests' own stay.
 for _name in list(os.environ):

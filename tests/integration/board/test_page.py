@@ -52,9 +52,10 @@ EXPECTED = {
     "sales_per_day":
         "select session_date, sum(price) from deftunes_serving.fact_session where currency = {c} group by 1 order by 1",
     "buyers_per_day":
-        "select session_date, count(distinct user_id) - count(distinct user_id) filter (where first = session_date), "
-        "count(distinct user_id) filter (where first = session_date) from (select *, min(session_date) over "
-        "(partition by user_id) as first from deftunes_serving.fact_session) as sales where currency = {c} "
+        "select session_date, count(distinct user_id) filter (where first = session_date), "
+        "count(distinct user_id) - count(distinct user_id) filter (where first = session_date) "
+        "from (select *, min(session_date) over (partition by user_id) as first from deftunes_serving.fact_session) "
+        "as sales where currency = {c} "
         "group by 1 order by 1",
     "sales_on_the_map":
         "select country_code, sum(total_sales) from {v}.sales_per_country_vw where currency = {c} "

@@ -190,7 +190,7 @@ def operations() -> st.SearchStrategy[list[list[str]]]:
     return st.lists(st.lists(st.one_of(written, unwritten), max_size=4).map(lambda them: [*chain(*them)]), max_size=4)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rounds=operations())
 def test_whatever_happens_between_runs_main_is_the_source(catalogue: LandedSongs, rounds: list[list[str]]) -> None:
     main = prepare(catalogue)

@@ -58,7 +58,7 @@ def server_encoding(songs: LandedSongs) -> str:
 
 
 @pytest.mark.parametrize("encoded", ["SQL_ASCII"], indirect=True)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     titles=st.lists(
         st.one_of(st.binary(min_size=1, max_size=8), st.text(min_size=1, max_size=8).map(str.encode)).filter(

@@ -26,7 +26,7 @@ VALUES = st.sampled_from([
     "'[red]x'", "repeat('é', 70000)", r"'\xff'::bytea", """'{"a": 1}'::jsonb""", "null", "1e300", "interval '1 month'",
 ])  # fmt: skip
 SQL = st.text(max_size=20) | VALUES.map(lambda value: f'select {value} as "[/b]"')
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")

@@ -98,7 +98,7 @@ def held(request: pytest.FixtureRequest, cluster: Cluster, databases: Callable[.
     return warehouse
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=50))
 def test_any_text_comes_back(held: Warehouse, text: str) -> None:
     with held.hold(exclusive=False) as session, session.transaction():

@@ -41,7 +41,7 @@ def test_an_error_of_aws_becomes_one_that_says_who_has_to_act(error: Exception, 
     assert failed.value.__cause__ is error
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.from_regex(r"[A-Za-z0-9.]{0,40}", fullmatch=True), st.integers(100, 599))
 def test_only_what_the_table_names_is_worth_another_try(code: str, status: int) -> None:
     with pytest.raises(DeftunesError) as failed, aws_failures():

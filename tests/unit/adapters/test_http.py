@@ -104,7 +104,7 @@ def test_a_clock_that_is_days_ahead_is_not_followed_and_a_person_can_go_on(ahead
             assert ask(api)[0].extracted_at == NOW
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
     | st.builds(

@@ -37,7 +37,7 @@ def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(jsonarray, "_BATCH", request.param)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(OBJECTS | VALUES, max_size=12).map(lambda values: [{"first": 1}, *values]),
     st.sampled_from([None, 1]),
@@ -132,7 +132,7 @@ def test_an_array_cut_anywhere_is_truncated() -> None:
             split(body[:end])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(OBJECTS | VALUES, st.sampled_from([None, 1]), st.booleans())
 def test_whatever_breaks_off_is_truncated(value: Any, indent: int | None, ascii_: bool) -> None:
     name = "ü\ud83d" if ascii_ else "ü€😀"
@@ -156,7 +156,7 @@ def test_what_is_complete_and_no_json_is_not_called_truncated(body: bytes) -> No
     assert not isinstance(caught.value, TruncatedError)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.lists(OBJECTS, max_size=4),
     st.lists(OBJECTS, max_size=4),

@@ -30,7 +30,7 @@ def failed(words: str) -> DeftunesError:
     st.sampled_from(sorted(TRANSIENT_CODES)) | st.from_regex(r"[A-Za-z]{1,30}", fullmatch=True), st.integers(400, 599)
 )
 @example("BandwidthLimitExceeded", DISK_FULL_STATUS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_an_answer_is_judged_by_the_one_table_and_named(code: str, status: int) -> None:
     first = failed(SDK_1.format(code=code, status=status))
     second = failed(SDK_2.format(status=status))

@@ -53,7 +53,7 @@ ENVIRONMENT = st.fixed_dictionaries(
 @example(("query",), ["select 1"], {"DEFTUNES_WAREHOUSE_DSN": f"host=127.0.0.1 port=1 password={SECRET}"})
 @example(("query",), ["[/x]", "--format", "[/y]"], {})
 @example(("backfill",), ["api", "--start", "2020-01-01", "--end", "2020-01-02", "--chunk", "9" * 30], {})
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_words_end_as_the_table_says(path: tuple[str, ...], words: list[str], environment: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as home:
         ended = run([*path, *words], {"DEFTUNES_HOME": home, **environment, "DEFTUNES_EMBEDDED": "false"})
@@ -82,7 +82,7 @@ def test_a_day_outside_of_the_calendar_is_bad_usage(verb: list[str], words: list
         max_size=9,
     )
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_glue_job_ends_so_too(words: list[str]) -> None:
     from deftunes.cli import glue
 

@@ -38,7 +38,7 @@ def checked(check: Callable[[str], str], text: str) -> str | None:
 @example("s3://lake/a+b=c")
 @example("s3://lake/*")
 @example("s3://lake/..")
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_a_lake_is_one_place_for_boto3_pyiceberg_and_spark(text: str) -> None:
     address = checked(lake_address, text)
     if address is None:
@@ -84,7 +84,7 @@ def test_a_slash_at_the_end_is_no_part_of_the_place() -> None:
 @example("http://" + "a" * 70 + ".example")
 @example("http://h:1/?token=s3cret")
 @example("http://user:s3cret@h/")
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_an_http_address_can_be_asked(text: str) -> None:
     address = checked(partial(http_address, with_path=True), text)
     if address is None:
@@ -126,7 +126,7 @@ def test_what_is_one_stays_as_it_is(text: str) -> None:
 
 
 @given(ANY.map(lambda text: f"postgresql://{text}") | ANY)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_a_database_s_address_is_never_quoted(text: str) -> None:
     assert checked(partial(database_address, schemes=("postgresql", "postgres")), text) in {text, None}
 

@@ -23,7 +23,7 @@ def shuffled(value: Any, rng: Random) -> Any:
     return [shuffled(inner, rng) for inner in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(VALUES, st.randoms(use_true_random=False))
 def test_neither_the_order_of_keys_nor_white_space_is_content(value: Any, rng: Random) -> None:
     plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

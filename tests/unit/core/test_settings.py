@@ -46,7 +46,7 @@ def refusal(**values: str) -> str:
 
 
 @given(st.dictionaries(st.sampled_from(sorted(VARIABLES)), VALUES, max_size=8))
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 def test_any_environment_is_read_or_refused(values: dict[str, str]) -> None:
     try:
         shown = {row.variable: row.value for row in described(read(values))}
@@ -102,7 +102,6 @@ def test_a_refusal_names_the_variable_as_it_is_set(name: str, value: str) -> Non
     assert "s3cret" not in told
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=5, max_size=20), st.text(max_size=20))
 def test_no_text_that_is_shown_holds_a_password(password: str, around: str) -> None:
     given_to_it = {

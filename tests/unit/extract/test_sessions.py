@@ -88,7 +88,7 @@ STARTS = st.builds(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     st.lists(STARTS, min_size=1, max_size=60),
     st.booleans(),
@@ -366,7 +366,7 @@ _RAW = st.sampled_from(
 )
 
 
-@settings(max_examples=50, deadline=None, phases=[Phase.generate])
+@settings(max_examples=50, phases=[Phase.generate])
 @given(
     st.lists(
         st.dictionaries(

@@ -49,7 +49,7 @@ def number_of(value: float | str) -> Decimal:
 @pytest.mark.parametrize("silver", ["int", "bigint", "double"])
 @pytest.mark.parametrize("landed", LANDED)
 def test_a_number_is_kept_exactly_or_there_is_a_reason(landed: str, silver: str) -> None:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(LANDED[landed])
     def holds(value: float | str) -> None:
         got, reason = exact(value, silver)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.faults import faults_of
@@ -92,7 +92,6 @@ def test_no_value_at_any_place_is_more_than_a_fault(path: tuple[Any, ...], value
     assert all(isinstance(fault, str) for fault in faults_of(spoilt(path, value)))
 
 
-@settings(deadline=None)
 @given(text=st.text(max_size=40))
 def test_no_text_is_more_than_a_fault(text: str) -> None:
     faults = list(faults_of({**texts_of(make_bundle()), "charts/any.yaml": text}))
