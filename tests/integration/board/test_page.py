@@ -47,7 +47,7 @@ EXPECTED = {
         "where currency = {c}",
     "data_through": "select max(session_date) from deftunes_serving.fact_session",
     "last_checked":
-        "select max(ended_at), case sum(exit_code) when 0 then 'passed' else 'failed' end from (select distinct on "
+        "select case sum(exit_code) when 0 then 'passed' else 'failed' end, max(ended_at) from (select distinct on "
         "(entity) * from deftunes_control.runs where stage = 'check' order by entity, ended_at desc) as newest",
     "sales_per_day":
         "select session_date, sum(price) from deftunes_serving.fact_session where currency = {c} group by 1 order by 1",
@@ -286,7 +286,7 @@ def test_a_check_that_failed_is_said_beside_its_time(
     found = []
     for entity, exit_code in (("users", 0), ("songs", 1), ("songs", 0)):
         checked(cluster, entity, exit_code)
-        ((_, word),) = cells(panels(build_page(sold.warehouse, board, pen).html)[0], last_checked)
+        ((word, _),) = cells(panels(build_page(sold.warehouse, board, pen).html)[0], last_checked)
         found.append(word)
     assert found == ["passed", "failed", "passed"]
 
