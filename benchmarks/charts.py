@@ -139,7 +139,11 @@ def _table(form: Json) -> list[Json]:
     if form["query_mode"] == "raw":
         orders = [json.loads(term) for term in form["order_by_cols"]]
         return [{"columns": form["all_columns"], "orderby": orders, "row_limit": form["row_limit"]}]
-    query = {"columns": form["groupby"], "metrics": form["metrics"], "orderby": [[form["metrics"][0], False]]}
+    query = {
+        "columns": form.get("groupby", []), "metrics": form["metrics"], "orderby": [[form["metrics"][0], False]]
+    }  # fmt: skip
+    if not form["server_pagination"]:
+        return [{**query, "row_limit": form["row_limit"]}]
     # A page, and how many rows there are.
     page = {**query, "row_limit": form["server_page_length"], "row_offset": 0}
     return [page, {**query, "row_limit": form["row_limit"], "is_rowcount": True}]
