@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from deftunes.adapters.svg import Pen
+from deftunes.board.drawing import SCHEMA
 from deftunes.core.settings import REPOSITORY
 
 SOURCE = Path(__file__).with_name("world.json")
@@ -18,7 +19,7 @@ DRAWN = REPOSITORY / "jobs" / "deftunes" / "board" / "world.svg"
 def draw_world() -> str:
     """The map as one `<svg>`."""
     specification = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "$schema": SCHEMA,
         "background": None,
         "width": 720,
         "height": 340,

@@ -127,7 +127,7 @@ def _step(value: Any, most: Any) -> int:
     return min(STEPS - 1, int(STEPS * value / most)) if most else 0
 
 
-_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 _TEXT = {"labelColor": "var(--muted)", "titleColor": "var(--muted)", "labelFontSize": 12, "titleFontSize": 12}
 _CONFIG = {
     "font": "Inter, Helvetica, Arial, sans-serif",
@@ -140,7 +140,7 @@ _CONFIG = {
 
 
 def _base(values: list[dict[str, Any]]) -> Specification:
-    return {"$schema": _SCHEMA, "background": None, "padding": 2, "data": {"values": values}, "config": _CONFIG}
+    return {"$schema": SCHEMA, "background": None, "padding": 2, "data": {"values": values}, "config": _CONFIG}
 
 
 def _chart(mark: Row, values: list[dict[str, Any]], encoding: Row, *, height: int) -> Specification:
