@@ -53,6 +53,10 @@ class Ruleset:
         known = frozenset(columns)
         return Ruleset(self.entity, tuple(r for r in self.rules if r.is_row_rule and known.issuperset(r.columns)))
 
+    def without(self, others: "Ruleset") -> "Ruleset":
+        """The rules that are not among others."""
+        return Ruleset(self.entity, tuple(rule for rule in self.rules if rule not in others.rules))
+
     def to_dqdl(self) -> str:
         """As DQDL text."""
         return "Rules = [" + ", ".join(rule.text for rule in self.rules) + "]"
