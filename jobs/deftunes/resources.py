@@ -4,7 +4,10 @@ This is the wiring below the stages; it decides nothing. Heavy libraries are imp
 so that `deftunes --help` and `query` stay quick and an image needs only what its stage imports.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
+from importlib.util import find_spec
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,9 +23,13 @@ if TYPE_CHECKING:
     from deftunes.adapters.lake import Lake
     from deftunes.adapters.songs_source import SongsSource
     from deftunes.adapters.warehouse import Warehouse
+    from deftunes.core.engine import Engine
     from deftunes.core.settings import Settings
     from deftunes.state.landings import Landings
     from deftunes.state.manifest import Manifest
+
+    # Opens the engine for a batch of so many records.
+    OpenEngine = Callable[[int], AbstractContextManager[Engine]]
 
 T = TypeVar("T")
 
@@ -122,9 +129,40 @@ class Resources:
         # 2, 2.0 and 2.00 are one threshold, and DQDL knows no exponents.
         return load_ruleset(entity, max_price=f"{self.settings.max_price.normalize():f}")
 
-    def open_spark(self) -> "SparkSession":
-        """The Spark session, for stages that need it only sometimes."""
-        return self.spark
+    @contextmanager
+    def open_engine(self, records: int) -> "Iterator[Engine]":
+        """The engine for a batch of so many records, while it is worked with.
+
+        Raises:
+            DeftunesError: the engine failed, in our words; BadUsageError: Spark is not installed.
+        """
+        if self._takes_spark(records):
+            from deftunes.adapters.engine_spark import SparkEngine
+            from deftunes.adapters.spark_failures import spark_failures
+
+            with spark_failures(self.settings):
+                spark = SparkEngine(self.spark, self.lake, self.catalog)
+                try:
+                    yield spark
+                finally:
+                    spark.close()
+        else:
+            from deftunes.adapters.engine_duckdb import open_duckdb
+
+            with open_duckdb(self.settings, self.lake, self.catalog) as embedded:
+                yield embedded
+
+    def _takes_spark(self, records: int) -> bool:
+        settings = self.settings
+        too_many = settings.engine == "auto" and records > settings.engine_records
+        takes = too_many or settings.engine == "spark" or (settings.engine == "auto" and settings.spark_provided)
+        if takes and find_spec("pyspark") is None:
+            why = f"{records} records in one batch, above DEFTUNES_ENGINE_RECORDS" if too_many else "DEFTUNES_ENGINE"
+            raise BadUsageError(
+                f"expected Spark for {why}, but it is not installed here: `make spark` adds it, the images cli and "
+                "glue have it. Or take shorter intervals (deftunes backfill does), or set DEFTUNES_ENGINE=embedded"
+            )
+        return takes
 
     def close(self) -> None:
         """End what this process holds."""

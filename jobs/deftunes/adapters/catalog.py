@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from deftunes.core.settings import Settings
 
 BATCH_PROPERTY = "batch_id"
+WRITER_PROPERTY = "app-id"  # as Iceberg calls what Spark says of itself
 
 
 def open_catalog(settings: "Settings") -> "Catalog":
     """The Glue catalog that the settings name; locally the same API at a local endpoint."""
     properties = {
         "type": "glue",
+        "warehouse": settings.lake and f"{settings.lake}/{layout.WAREHOUSE_PREFIX}",
         "glue.region": settings.aws_region,
         "s3.region": settings.aws_region,
         "glue.endpoint": settings.aws_endpoint_url,
@@ -104,8 +106,8 @@ def batch_id_of(snapshot: "Snapshot") -> str | None:
 
 
 def writer_of(snapshot: "Snapshot") -> str | None:
-    """The Spark application that wrote a snapshot, as Iceberg notes it."""
-    return snapshot.summary.additional_properties.get("app-id") if snapshot.summary else None
+    """The Spark application that wrote a snapshot, as Iceberg notes it; the embedded engine notes a name of its own."""
+    return snapshot.summary.additional_properties.get(WRITER_PROPERTY) if snapshot.summary else None
 
 
 def fast_forward_main(table: Table, branch: str, *, base: int | None, head: int) -> None:

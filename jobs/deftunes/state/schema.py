@@ -1,4 +1,4 @@
-"""Silver's tables as data: columns, partitions, properties. Spark creates them; tests compare load and dbt with them.
+"""Silver's tables as data: columns, partitions, properties; tests compare load and dbt with them.
 
 Those of entities follow from their declarations; the two others are the platform's own.
 """
@@ -88,17 +88,3 @@ def _table_of(entity: Entity) -> SilverTable:
 
 
 TABLES: dict[str, SilverTable] = {table.name: table for table in (*map(_table_of, Entity), QUARANTINE, QUALITY_RESULTS)}
-
-
-def create_statement(table: SilverTable, catalog: str) -> str:
-    """The statement that creates `table` if it is missing."""
-    columns = ", ".join(
-        f'{column.name} {column.type}{" NOT NULL" * column.required} COMMENT "{column.comment}"'
-        for column in table.columns
-    )
-    partitions = f" PARTITIONED BY ({', '.join(table.partitioned_by)})" if table.partitioned_by else ""
-    properties = ", ".join(f"'{name}'='{value}'" for name, value in table.properties)
-    return (
-        f"CREATE TABLE IF NOT EXISTS {catalog}.{layout.DATABASE}.{table.name} ({columns}) "
-        f"USING iceberg{partitions} TBLPROPERTIES ({properties})"
-    )

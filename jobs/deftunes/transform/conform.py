@@ -152,11 +152,11 @@ def session_rows(line: str) -> Iterator[dict[str, Any]]:
         "record": line,
         "item_count": len(parsed.items),
         "unknown": _shown(parsed.unknown_fields),
-        "problems": parsed.row.problems,
+        "problems": _lines(parsed.row.problems),
         **parsed.row.values,
     }
     for item in parsed.items if not parsed.row.problems else ():
-        yield {"digest": parsed.digest, "problems": item.problems, **parsed.row.values, **item.values}
+        yield {"digest": parsed.digest, "problems": _lines(item.problems), **parsed.row.values, **item.values}
 
 
 def user_rows(line: str) -> Iterator[dict[str, Any]]:
@@ -166,13 +166,20 @@ def user_rows(line: str) -> Iterator[dict[str, Any]]:
         "digest": parsed.digest,
         "record": line,
         "unknown": _shown(parsed.unknown_fields),
-        "problems": parsed.row.problems,
+        "problems": _lines(parsed.row.problems),
         **parsed.row.values,
     }
 
 
-def _shown(unknown: frozenset[str]) -> list[str]:
-    return [name[:_NAME_SHOWN] for name in sorted(unknown)[:_UNKNOWN_SHOWN]]
+def _lines(problems: list[str]) -> str | None:
+    """The problems of a row as the SQL adds to them: one a line (none of them has a line feed)."""
+    return "\n".join(problems) or None
+
+
+def _shown(unknown: frozenset[str]) -> str | None:
+    """The first unknown fields as a JSON array: what they are called is the source's choice."""
+    names = [name[:_NAME_SHOWN] for name in sorted(unknown)[:_UNKNOWN_SHOWN]]
+    return encode(names).decode() if names else None
 
 
 class _WrongTypeError(Exception):

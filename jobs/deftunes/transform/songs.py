@@ -3,70 +3,63 @@
     full | changes since the landing that main holds -> collapse -> conflicts -> rules -> compare with main
 
 Normally the newest landing alone is read. After a change of rules, or when main holds none of the chain, the chain is
-read back to its last full landing: for each track the newest landing that has it speaks.
+read back to its last full landing: for each track the newest landing that has it speaks. The statements are in
+`sql/songs.sql`.
 """
 
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Window
-from pyspark.sql import functions as F
-
-from deftunes.adapters.deequ import failed_rules
 from deftunes.core import layout
+from deftunes.core.dqdl import texts
+from deftunes.core.engine import Objects, SameKey
 from deftunes.core.entities import Entity
-from deftunes.core.entities.songs import UNREADABLE
+from deftunes.core.records import decode, encode
 from deftunes.state.landings import Landings
-from deftunes.state.schema import TABLES
-from deftunes.transform.branch import batch_writer, main_before
-from deftunes.transform.frames import Validation, accepted_records, cached, reason_if, reasons, rejected_records
-from deftunes.transform.numbers import LOSSLESS, PROBLEMS, Exactly
+from deftunes.transform.numbers import TypedSongs, json_number, only_keys, song_columns
+from deftunes.transform.statements import Statements, columns, instant
+from deftunes.transform.validation import RejectedRecord, Validation
 from deftunes.transform.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from pyspark.sql import Column, DataFrame, SparkSession
-
     from deftunes.adapters.lake import Lake
+    from deftunes.core.engine import Engine
     from deftunes.core.rules import Ruleset
     from deftunes.state.batches import Batch
     from deftunes.state.landings import Receipt
     from deftunes.state.manifest import Manifest
 
 _TYPES = Entity.SONGS.declaration.sent_types
+_COLUMNS = song_columns(_TYPES)
 # How the names of a landing's parts begin.
 _PART, _KEYS, _WRITTEN = "part-", "keys-", "written-"
 
 
-def prepare(spark: "SparkSession", lake: "Lake", batch: "Batch", rules: "Ruleset") -> Work:
+def prepare(engine: "Engine", lake: "Lake", batch: "Batch", rules: "Ruleset") -> Work:
     """The songs that the chain of landings changes."""
     newest = batch.landings[layout.SNAPSHOT]
+    statements = prepare_statements(newest, batch.id)
     chain = chain_since(Landings(lake, Entity.SONGS), newest, batch.published, batch.rules)
-    validation = validate(spark, lake, chain, rules)
-    main = main_before(spark, batch)
-
-    changed = changes(validation.rows, main, live_keys(spark, lake, chain), newest.extracted_at, batch.id)
-    if batch.base is not None:
-        changed = cached(changed)
-
-    def write(target: str) -> None:
-        rows = changed
-        if batch.base is not None:
-            if not rows.isEmpty():
-                rows.createOrReplaceTempView("changes")
-                spark.sql(
-                    f"MERGE INTO {target} t USING changes c ON t.track_id = c.track_id "
-                    "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
-                )
-            rows = rows.limit(0)  # MERGE cannot carry the batch's id, so an empty append after it does
-        batch_writer(rows, target, batch).append()
-
+    validation = validate(engine, statements, chain, rules)
+    engine.silver("main", Entity.SONGS, batch.base)
+    find_changes(engine, statements, chain)
     return Work(
         validation=validation,
         receipts=tuple(chain),
-        write=write,
-        notes=_missed(spark, lake, newest, changed) if _is_check(batch, newest) else (),
+        rows=statements("silver"),
+        replaced=SameKey("track_id"),
+        notes=_missed(engine, statements, newest) if _is_check(batch, newest) else (),
+    )
+
+
+def prepare_statements(newest: "Receipt", batch_id: str) -> Statements:
+    """The statements for the batch of a chain whose newest landing this is."""
+    return Statements(
+        Entity.SONGS,
+        sent=columns(_TYPES),
+        landed=columns(_COLUMNS),
+        instant=instant(newest.extracted_at),
+        batch_id=batch_id,
     )
 
 
@@ -81,14 +74,14 @@ def _is_check(batch: "Batch", newest: "Receipt") -> bool:
     return newest.source.get("check") == published.landings[layout.SNAPSHOT]
 
 
-def _missed(spark: "SparkSession", lake: "Lake", newest: "Receipt", changed: "DataFrame") -> tuple[str, ...]:
+def _missed(engine: "Engine", statements: Statements, newest: "Receipt") -> tuple[str, ...]:
     """A sentence where songs differ from `main` that nothing wrote since: an increment before has missed them."""
-    written = _keys(spark, lake, newest, _WRITTEN)
-    missed = changed.where(~F.col("is_deleted")).join(written, "track_id", "left_anti")
-    count = missed.count()
+    _land_keys(engine, "written", newest, _WRITTEN)
+    engine.keep("missed", statements("missed"))
+    count = engine.row(statements("missed_songs"))["songs"]
     if not count:
         return ()
-    first = ", ".join(row["track_id"] for row in missed.orderBy("track_id").limit(3).collect())
+    first = ", ".join(row["track_id"] for row in engine.rows(statements("first_missed")))
     return (
         f"WRONG IN MAIN UNTIL NOW: {count} songs differ from the source although nothing wrote them since the landing "
         f"before (first: {first}). This batch mends them; docs/runbook.md says what to look for",
@@ -104,132 +97,64 @@ def chain_since(landings: "Landings", newest: "Receipt", published: "Manifest | 
     return chain
 
 
-def validate(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]", rules: "Ruleset") -> Validation:
+def validate(engine: "Engine", statements: Statements, chain: "Sequence[Receipt]", rules: "Ruleset") -> Validation:
     """Accept or reject every song of the chain of landings."""
     landed = [
-        _rows(spark, lake, receipt).withColumn("row_rank", F.lit(rank)).withColumn("landing", F.lit(receipt.key))
-        for rank, receipt in enumerate(chain)
+        Objects(_parts(receipt, _PART), TypedSongs(_TYPES, place, receipt.key).batches)
+        for place, receipt in enumerate(chain)
     ]
-    songs = landed[0]
-    for more in landed[1:]:
-        songs = songs.unionByName(more)
-    one_per_key = _one_per_key(songs)
-    typed, doubtful = _typed(one_per_key)
-    validated = failed_rules(typed, rules.row_rules(_TYPES), "failed")
-    conflict = reason_if(F.col("conflicting") > 1, "several different records under one track_id")
-    unreadable = F.when(F.col(UNREADABLE).isNotNull(), F.array(UNREADABLE))
-    problems = reasons(F.col(PROBLEMS), unreadable, F.col("failed"), conflict)
-    # Cached before anything is derived from it: Spark would write the rules' expressions out again in each place.
-    songs = cached(validated.withColumn("reasons", problems)).withColumn("record", _record(doubtful))
-    accepted = F.size("reasons") == 0
-    counts = songs.agg(
-        F.count("*").alias("received"),
-        F.count(F.when(~accepted, 1)).alias("rejected"),
-        F.count(F.when(F.col("conflicting") > 1, 1)).alias("conflicting"),
-    ).collect()[0]
+    engine.land("landed", _COLUMNS, landed)
+    # Nearly all tracks come once: only the others are sorted out, so that a million songs are not, for a few.
+    engine.keep("several", statements("several"))
+    row_rules = rules.row_rules(_TYPES)
+    engine.define("counted", statements("counted"))
+    engine.keep("songs", statements("songs", rules=engine.broken("counted", row_rules)))
+    counts = engine.row(statements("counts"))
+
+    def read_rejected() -> Iterator[RejectedRecord]:
+        for row in engine.rows(statements("rejected")):
+            yield RejectedRecord(row["landing"], _record(row), texts(row_rules, row["reasons"]))
+
+    def read_accepted(keys: Sequence[str]) -> Iterator[str]:
+        engine.values("wanted", "track_id", keys)
+        return map(_record, engine.rows(statements("accepted")))
+
     return Validation(
-        rows=songs.where(accepted),
-        rejected=rejected_records(songs.where(~accepted)) if counts["rejected"] else None,
-        accepted=accepted_records(songs.where(accepted), "track_id"),
+        read_rejected=read_rejected,
+        read_accepted=read_accepted,
         received=counts["received"],
-        rejected_count=counts["rejected"],
+        rejected=counts["rejected"],
         records_rejected=counts["rejected"],
         source_rows=chain[-1].source["rows"],
         conflicting=counts["conflicting"],
     )
 
 
-def _typed(songs: "DataFrame") -> "tuple[DataFrame, Collection[str]]":
-    """The songs in silver's types, and the columns whose values may not fit: how these landed stays beside them."""
-    doubtful = {
-        name: _TYPES[name] for name, landed in songs.dtypes if name in _TYPES and (landed, _TYPES[name]) not in LOSSLESS
-    }
-    songs = songs.withColumns({f"{name}_as_landed": F.col(name) for name in doubtful})
-    if doubtful:
-        kept = ", ".join(f"{name} {doubtful.get(name, landed)}" for name, landed in songs.dtypes)
-        songs = songs.mapInArrow(Exactly(doubtful).batches, f"{kept}, {PROBLEMS} array<string>")
-    else:
-        songs = songs.withColumn(PROBLEMS, F.array().cast("array<string>"))
-    return songs.withColumns({name: F.col(name).cast(type_) for name, type_ in _TYPES.items()}), doubtful
+def find_changes(engine: "Engine", statements: Statements, chain: "Sequence[Receipt]") -> None:
+    """The table `changes`: rows that differ from `main` (new, changed, back again, deleted); no other is rewritten.
 
-
-def _one_per_key(songs: "DataFrame") -> "DataFrame":
-    """The newest landing's rows of each track, identical ones collapsed; `conflicting`: how many are left.
-
-    Nearly all keys come once: only the others are sorted out, so that a million songs are not shuffled for a few.
+    The newest landing that lists all keys speaks of deletions; a landing after it without such a list changed no key. A
+    chain of several landings has songs that the source deleted after they were landed: the keys leave them out.
     """
-    keys = songs.groupBy("track_id").count().where((F.col("count") > 1) & F.col("track_id").isNotNull())
-    several = F.broadcast(keys.select("track_id"))
-    by_key = Window.partitionBy("track_id")
-    sorted_out = (
-        songs.join(several, "track_id", "left_semi")
-        .withColumn("newest", F.max("row_rank").over(by_key))
-        .where(F.col("row_rank") == F.col("newest"))
-        .dropDuplicates([*_TYPES])
-        .withColumn("conflicting", F.count("*").over(by_key))
-        .drop("newest")
-    )
-    once = songs.join(several, "track_id", "left_anti").withColumn("conflicting", F.lit(1))
-    return once.unionByName(sorted_out).drop("row_rank")
+    engine.define("changed", statements("changed"))
+    listing = [receipt for receipt in chain if receipt.source["kind"] == "full" or _parts(receipt, _KEYS)]
+    if not listing:
+        engine.keep("changes", "select * from changed")
+        return
+    newest = listing[-1]
+    _land_keys(engine, "keys", newest, _PART if newest.source["kind"] == "full" else _KEYS)
+    engine.keep("changes", statements("changed_of_keys"))
 
 
-def live_keys(spark: "SparkSession", lake: "Lake", chain: "Sequence[Receipt]") -> "DataFrame | None":
-    """All track_ids that the source holds, or None if the chain says that the set of keys did not change.
-
-    The newest landing that lists all keys speaks; a landing after it without such a list changed none of them.
-    """
-    keys: DataFrame | None = None
-    for receipt in chain:
-        if receipt.source["kind"] == "full":
-            keys = _keys(spark, lake, receipt, _PART)
-        elif _paths(lake, receipt, _KEYS):
-            keys = _keys(spark, lake, receipt, _KEYS)
-    return keys
+def _land_keys(engine: "Engine", name: str, receipt: "Receipt", kind: str) -> None:
+    engine.land(name, {"track_id": "string"}, [Objects(_parts(receipt, kind), only_keys)])
 
 
-def changes(
-    accepted: "DataFrame", main: "DataFrame", keys: "DataFrame | None", extracted_at: datetime, batch_id: str
-) -> "DataFrame":
-    """The rows that differ from `main` (new, changed, back again, deleted), as silver rows; no other is rewritten.
-
-    A chain of several landings has songs that the source deleted after they were landed: `keys` leaves them out.
-    """
-    content = [name for name in _TYPES if name != "track_id"]
-    before = main.select(
-        "track_id",
-        *(F.col(name).alias(f"{name}_before") for name in [*content, "is_deleted"]),
-        F.lit(True).alias("known"),
-    )
-    same = F.col("known").isNotNull() & ~F.coalesce("is_deleted_before", F.lit(False))
-    for name in content:
-        same = same & F.col(name).eqNullSafe(F.col(f"{name}_before"))
-    rows = accepted.join(before, "track_id", "left").where(~same).withColumn("is_deleted", F.lit(False))
-    if keys is not None:
-        rows = rows.join(keys, "track_id", "left_semi")
-        gone = (
-            main.where(~F.col("is_deleted")).join(keys, "track_id", "left_anti").withColumn("is_deleted", F.lit(True))
-        )
-        rows = rows.select(*_TYPES, "is_deleted").unionByName(gone.select(*_TYPES, "is_deleted"))
-    provenance = {"ingested_at": F.lit(extracted_at), "batch_id": F.lit(batch_id)}
-    return rows.withColumns(provenance).select(*TABLES[Entity.SONGS].column_names)
+def _parts(receipt: "Receipt", kind: str) -> tuple[str, ...]:
+    return tuple(part.key for part in receipt.parts if part.key.rpartition("/")[2].startswith(kind))
 
 
-def _rows(spark: "SparkSession", lake: "Lake", receipt: "Receipt") -> "DataFrame":
-    rows = spark.read.parquet(*_paths(lake, receipt, _PART))
-    unreadable = F.col(UNREADABLE) if UNREADABLE in rows.columns else F.lit(None).cast("string")
-    return rows.select(*_TYPES, unreadable.alias(UNREADABLE))
-
-
-def _keys(spark: "SparkSession", lake: "Lake", receipt: "Receipt", kind: str) -> "DataFrame":
-    return spark.read.parquet(*_paths(lake, receipt, kind)).select("track_id")
-
-
-def _paths(lake: "Lake", receipt: "Receipt", kind: str) -> list[str]:
-    """Where the parts of this kind are."""
-    return [lake.uri(part.key, "s3a") for part in receipt.parts if part.key.rpartition("/")[2].startswith(kind)]
-
-
-def _record(doubtful: "Collection[str]") -> "Column":
+def _record(row: Mapping[str, Any]) -> str:
     """The song as landed, as JSON."""
-    fields = (F.col(f"{name}_as_landed" if name in doubtful else name).alias(name) for name in _TYPES)
-    return F.to_json(F.struct(*fields), {"ignoreNullFields": "false"})
+    as_landed = decode(row["as_landed"]) if row["as_landed"] else {}
+    return encode({name: as_landed.get(name, json_number(row[name])) for name in _TYPES}).decode()

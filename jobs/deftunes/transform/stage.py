@@ -7,15 +7,13 @@ record once, a batch begun before is written from the landings its manifest name
 Nothing here moves `main`.
 """
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
-from pyspark.sql import functions as F
-
 from deftunes.adapters.catalog import Refs, silver_table
-from deftunes.adapters.spark_failures import spark_failures
 from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.failpoints import Failpoint, crash_point
@@ -23,25 +21,27 @@ from deftunes.core.records import decode
 from deftunes.job import Job
 from deftunes.resources import Resources
 from deftunes.state import quarantine
-from deftunes.state.batches import Batch, complete_head, resume_batch
+from deftunes.state.batches import Batch, complete_head, records_of, resume_batch
 from deftunes.state.landings import Receipt
 from deftunes.state.manifest import Manifest, read_manifest, write_manifest
+from deftunes.state.tables import ensure_tables
 from deftunes.transform import sessions, songs, users
-from deftunes.transform.branch import ensure_tables, write_branch
+from deftunes.transform.branch import write_branch
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
-    from pyspark.sql import SparkSession
 
     from deftunes.adapters.lake import Lake
+    from deftunes.core.engine import Engine
     from deftunes.core.rules import Ruleset
+    from deftunes.resources import OpenEngine
     from deftunes.transform.work import Work
 
 
 class _EntityTransform(Protocol):
     """What the module of each entity does."""
 
-    def prepare(self, spark: "SparkSession", lake: "Lake", batch: Batch, rules: "Ruleset") -> "Work":
+    def prepare(self, engine: "Engine", lake: "Lake", batch: Batch, rules: "Ruleset") -> "Work":
         """Validate what the batch's landings hold; nothing is written yet."""
 
 
@@ -65,33 +65,30 @@ class Transformed:
 def run(resources: Resources, job: Job) -> Transformed:
     """Run the stage."""
     batch = job.expect_batch()
-    with spark_failures(resources.settings):
-        return transform(resources.open_spark, resources.lake, resources.catalog, batch, resources.rules(batch.entity))
+    return transform(resources.open_engine, resources.lake, resources.catalog, batch, resources.rules(batch.entity))
 
 
 def transform(
-    open_spark: "Callable[[], SparkSession]", lake: "Lake", catalog: "Catalog", batch: Batch, rules: "Ruleset"
+    open_engine: "OpenEngine", lake: "Lake", catalog: "Catalog", batch: Batch, rules: "Ruleset"
 ) -> Transformed:
-    """Write one batch that `main` does not hold to its branch. Starts Spark only if the branch is not complete.
+    """Write one batch that `main` does not hold to its branch. Opens an engine only if the branch is not complete.
 
     Raises:
+        NotCompiledError: the engine cannot judge by one of the rules; nothing was written.
         RetriableError: another run came between; nothing was published.
     """
     head = complete_head(Refs(silver_table(catalog, batch.entity)), batch)
     if head is not None:
         return _outcome(read_manifest(lake, batch.entity, batch.id), head, quarantined=0)
     batch = resume_batch(lake, batch)
-    spark = open_spark()
-    ensure_tables(spark, catalog)
-    try:
-        work = _ENTITIES[batch.entity].prepare(spark, lake, batch, rules)
+    with open_engine(records_of(batch)) as engine:
+        ensure_tables(catalog)
+        work = _ENTITIES[batch.entity].prepare(engine, lake, batch, rules)
         quarantined = quarantine.add(catalog, _rejected_rows(batch, work))
         crash_point(Failpoint.TRANSFORM_AFTER_QUARANTINE)
         manifest = _manifest(catalog, batch, work)
         write_manifest(lake, manifest)
-        head = write_branch(spark, catalog, batch, work.write)
-    finally:
-        spark.catalog.clearCache()
+        head = write_branch(engine, catalog, batch, work)
     outcome = _outcome(manifest, head, quarantined=quarantined)
     return replace(outcome, unknown_fields=work.validation.unknown_fields, notes=work.notes)
 
@@ -121,7 +118,7 @@ def _manifest(catalog: "Catalog", batch: Batch, work: "Work") -> Manifest:
         links=work.links,
         conflicting=validation.conflicting,
         received=validation.received,
-        rejected=validation.rejected_count,
+        rejected=validation.rejected,
         records_rejected=validation.records_rejected,
         source_rows=validation.source_rows,
         released=_released(catalog, batch.entity, work),
@@ -131,16 +128,14 @@ def _manifest(catalog: "Catalog", batch: Batch, work: "Work") -> Manifest:
 
 def _rejected_rows(batch: Batch, work: "Work") -> Iterator[quarantine.Rejected]:
     receipts = {receipt.key: receipt for receipt in work.receipts}
-    # Few partitions: each is a job of its own. One at a time is in memory.
-    rejected = work.validation.rejected.coalesce(2).toLocalIterator() if work.validation.rejected else ()
-    for row in rejected:
-        receipt = receipts[row["landing"]]
+    for rejected in work.validation.read_rejected():
+        receipt = receipts[rejected.landing]
         yield quarantine.Rejected(
             entity=batch.entity,
-            record_sha256=row["record_sha256"],
+            record_sha256=_digest(rejected.record),
             batch_id=batch.id,
-            reasons=tuple(row["reasons"]),
-            record=row["record"],
+            reasons=rejected.reasons,
+            record=rejected.record,
             source=receipt.key,
             day=_day_of(receipt),
             ingested_at=receipt.extracted_at,
@@ -152,13 +147,13 @@ def _released(catalog: "Catalog", entity: Entity, work: "Work") -> tuple[str, ..
     days = None if entity.is_snapshot else work.days
     listed = quarantine.listed(catalog, entity, days, fields=("record_sha256", "record"))
     quarantined = {row["record_sha256"]: row["record"] for row in listed}
-    names = [(key,) for key in {_key_of(entity, record) for record in quarantined.values()} if key]
-    if not names:
-        return ()
-    accepted = work.validation.accepted
-    keys = accepted.sparkSession.createDataFrame(names, "key string")
-    candidates = accepted.join(F.broadcast(keys), "key", "left_semi").select("record_sha256").distinct()
-    return tuple(sorted({row[0] for row in candidates.collect()} & quarantined.keys()))
+    keys = sorted({key for key in (_key_of(entity, record) for record in quarantined.values()) if key})
+    accepted = map(_digest, work.validation.read_accepted(keys)) if keys else ()
+    return tuple(sorted(quarantined.keys() & set(accepted)))
+
+
+def _digest(record: str) -> str:
+    return hashlib.sha256(record.encode()).hexdigest()
 
 
 def _key_of(entity: Entity, record: str) -> str | None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
-from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
 from deftunes.adapters.catalog import silver_table
 from deftunes.core import layout
@@ -27,7 +26,6 @@ from deftunes.pipeline import execute, plan, run_window, write_audit_publish
 from deftunes.resources import Resources
 from deftunes.state import schema
 from deftunes.transform import sessions, stage
-from deftunes.transform.frames import Validation
 from support.api import Reply
 from support.gold import assert_gold_matches_silver
 from support.ids import session_id, user_id
@@ -35,7 +33,7 @@ from support.pipeline import DAY, OPENING, Pipeline, interval, new_pipeline
 from support.shop import Shop, open_shop
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from support.stack import Stack
 
@@ -481,13 +479,8 @@ def test_a_new_column_is_null_for_the_past_and_rewrites_nothing(
     column = Column("campaign", "string", "the campaign that the buyer came from")
     table = schema.TABLES[Entity.SESSIONS.value]
     wider = replace(table, columns=(*table.columns, column))
-    silver_rows = sessions.silver_rows
-
-    def with_campaign(validation: Validation, batch_id: str) -> "DataFrame":
-        return silver_rows(replace(validation, rows=validation.rows.withColumn("campaign", F.lit("summer"))), batch_id)
-
     monkeypatch.setitem(schema.TABLES, Entity.SESSIONS.value, wider)
-    monkeypatch.setattr(sessions, "silver_rows", with_campaign)
+    monkeypatch.setattr(sessions, "_SENT", f"{sessions._SENT}, 'summer' as campaign")
     pipeline.run((61, 62), API)
     assert {row["session_id"]: row["campaign"] for row in pipeline.silver("sessions")}[session_id(61)] == "summer"
     assert {row["campaign"] for row in pipeline.silver("sessions") if row["session_id"] != session_id(61)} == {None}

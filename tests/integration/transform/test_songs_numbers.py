@@ -1,4 +1,4 @@
-"""Numbers of every type that PostgreSQL may have for the catalogue, through landing and Spark: exactly, or a reason."""
+"""Numbers of every type that PostgreSQL may have for the catalogue, landed and typed: exactly, or a reason."""
 
 import random
 import struct
@@ -15,13 +15,12 @@ from psycopg2.extras import execute_values
 from deftunes.adapters.lake import open_lake
 from deftunes.core.entities import Entity
 from deftunes.core.rules import load_ruleset
-from deftunes.transform.songs import validate
+from deftunes.transform.songs import prepare_statements, validate
 from song_catalog.songs import CREATE_TABLE
+from support.engines import ENGINES, open_engine
 from support.landed_songs import LandedSongs, key
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from support.stack import Stack
 
 COLUMNS = {"duration": "double", "year": "int", "track_7digitalid": "bigint"}
@@ -113,9 +112,10 @@ def can_be_kept(type_: str, silver: str, text: str) -> bool:
     return -(2**size) <= sent < 2**size and sent == int(sent)
 
 
+@pytest.mark.parametrize("engine_name", ENGINES)
 @pytest.mark.parametrize("type_", ["int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar"])
 def test_every_type_ends_exactly_in_every_type_of_silver_or_with_a_reason(
-    songs: LandedSongs, spark: "SparkSession", type_: str
+    songs: LandedSongs, request: pytest.FixtureRequest, type_: str, engine_name: str
 ) -> None:
     songs.sql(*(f"alter table deftunes.songs alter {name} type {type_} using null" for name in ALL_NUMBERS))
     sent = [(name, text) for text in values(type_) for name in COLUMNS]
@@ -130,10 +130,12 @@ def test_every_type_ends_exactly_in_every_type_of_silver_or_with_a_reason(
     assert len(texts) == len(sent) >= ROWS
     songs.land()
 
-    found = validate(spark, songs.lake, [songs.in_use], load_ruleset(Entity.SONGS))
+    with open_engine(engine_name, request, songs.lake) as engine:
+        found = validate(engine, prepare_statements(songs.in_use, "b"), [songs.in_use], load_ruleset(Entity.SONGS))
+        rows = engine.rows(f"select track_id, {', '.join(COLUMNS)} from songs where reasons = ''")
+        accepted = {row["track_id"]: row for row in rows}
+        rejected = {record.record: record.reasons for record in found.read_rejected()}
 
-    accepted = {row["track_id"]: row for row in found.rows.select("track_id", *COLUMNS).collect()}
-    rejected = {row["record"]: row["reasons"] for row in found.rejected.collect()} if found.rejected else {}
     assert len(accepted) + len(rejected) == found.received == len(sent)
     for (name, track), text in texts.items():
         if track in accepted:
@@ -147,13 +149,12 @@ def test_every_type_ends_exactly_in_every_type_of_silver_or_with_a_reason(
         if track not in accepted and text not in {"seven", "", "1.5d", "0x10", "1_000"}:
             assert not can_be_kept(type_, COLUMNS[name], text), (type_, name, text)
     assert all(len(reasons) == 1 and ": expected " in reasons[0] for reasons in rejected.values())
-    spark.catalog.clearCache()
 
 
+@pytest.mark.parametrize("engine_name", ENGINES)
 def test_a_text_that_cannot_be_given_is_in_quarantine_with_its_reason(
-    songs: LandedSongs, spark: "SparkSession", stack: "Stack"
+    songs: LandedSongs, request: pytest.FixtureRequest, engine_name: str
 ) -> None:
-    assert stack.settings.songs_dsn
     with songs.connection.cursor() as cursor:
         cursor.execute("drop database if exists encoded")
         cursor.execute(
@@ -173,11 +174,13 @@ def test_a_text_that_cannot_be_given_is_in_quarantine_with_its_reason(
         encoded.land()
     songs.sql("drop database encoded with (force)")
 
-    found = validate(spark, encoded.lake, [encoded.in_use], load_ruleset(Entity.SONGS))
+    with open_engine(engine_name, request, encoded.lake) as engine:
+        statements = prepare_statements(encoded.in_use, "b")
+        found = validate(engine, statements, [encoded.in_use], load_ruleset(Entity.SONGS))
+        (rejected,) = found.read_rejected()
 
-    assert found.rows.count() == 2
-    assert found.rejected
-    (row,) = found.rejected.collect()
-    assert row["reasons"] == ["expected text that can be given as UTF-8, got other bytes (server encoding SQL_ASCII)"]
-    assert '"title":"\\\\351"' in row["record"]
-    spark.catalog.clearCache()
+    assert found.received == 3
+    assert rejected.reasons == (
+        "expected text that can be given as UTF-8, got other bytes (server encoding SQL_ASCII)",
+    )
+    assert '"title":"\\\\351"' in rejected.record

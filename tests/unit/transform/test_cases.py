@@ -1,5 +1,6 @@
 """A record of the API as text -> typed rows and what is wrong with them: every case in tests/cases/transform."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -35,6 +36,10 @@ def readable_rows(
     assert rows
     assert [row.pop("digest") for row in rows] == [content_digest(record)] * len(rows)
     assert rows[0].pop("record") == record.decode()
+    for row in rows:  # the one is lines of a text there, the other a JSON array
+        row["problems"] = row["problems"].split("\n") if row["problems"] else []
+        if "unknown" in row:
+            row["unknown"] = json.loads(row["unknown"] or "[]")
     types = {**entity.declaration.sent_types, **_COMPUTED}
     return [{name: readable(value, types[name]) for name, value in row.items()} for row in rows]
 

@@ -29,10 +29,9 @@ def test_a_batch_ends_within_a_record(lines: list[tuple[int, int]], at_once: int
         rows_of,
         {"unit": "string", "number": "int", "text": "string"},
         {"l/1": {"unit": "u", "ingested_at": AT}},
-        "s3a://",
     )
     batches = (
-        pa.RecordBatch.from_pydict({"value": chunk, "path": ["s3a://l/1/part"] * len(chunk)})
+        pa.RecordBatch.from_pydict({"value": chunk, "path": ["l/1/part"] * len(chunk)})
         for chunk in (landed[begin : begin + at_once] for begin in range(0, len(landed), at_once))
     )
     before = convert._CHARACTERS_A_BATCH, convert._ROWS_A_BATCH

@@ -1,5 +1,6 @@
 """Numbers of every type that the catalogue may have, in every type that silver has: exactly, or not at all."""
 
+import json
 import math
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deftunes.transform.numbers import PROBLEMS, Exactly, exact
+from deftunes.core.entities.songs import UNREADABLE
+from deftunes.transform.numbers import TypedSongs, exact
 
 RANGES = {"int": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
 # Around where one type ends and another goes on.
@@ -125,10 +127,25 @@ def test_a_landing_with_the_floats_of_an_earlier_version_shows_the_digits_that_t
         "title": pa.array(["a", "b", None]),
     })  # fmt: skip
 
-    (batch,) = Exactly({"duration": "double", "year": "int"}).batches([landed])
+    types = {"title": "string", "duration": "double", "year": "int"}
+    (batch,) = TypedSongs(types, 2, "landing/songs/snapshot/l").batches([landed])
 
     assert batch.column("duration").to_pylist()[:2] == [0.1, None]
     assert math.isnan(batch.column("duration").to_pylist()[2])
     assert batch.column("year").to_pylist() == [1999, None, None]
     assert batch.column("title").to_pylist() == ["a", "b", None]
-    assert batch.column(PROBLEMS).to_pylist() == [[], ["year: expected int, got text"], []]
+    assert batch.column("problems").to_pylist() == [None, "year: expected int, got text", None]
+    assert [json.loads(text) for text in batch.column("as_landed").to_pylist()] == [
+        {"duration": 0.1, "year": "1999"},
+        {"duration": None, "year": "MCM"},
+        {"duration": "nan", "year": None},
+    ]
+    assert batch.column("place").to_pylist() == [2, 2, 2]
+    assert set(batch.column("landing").to_pylist()) == {"landing/songs/snapshot/l"}
+
+
+def test_minus_zero_is_zero_and_why_a_text_is_unreadable_is_one_line() -> None:
+    landed = pa.RecordBatch.from_pydict({"duration": pa.array([-0.0, 1.5]), UNREADABLE: pa.array([None, "a\nb"])})
+    (batch,) = TypedSongs({"duration": "double"}, 0, "l").batches([landed])
+    assert str(batch.column("duration").to_pylist()[0]) == "0.0"
+    assert batch.column("problems").to_pylist() == [None, "a b"]
