@@ -25,8 +25,11 @@ help: ## List the targets
 ##### Use
 
 .PHONY: setup
-setup: $(VENV)/.jars $(VENV)/.project ## Make .venv from hashed pins and fetch the jars (done once); mend a copied one
+setup: $(VENV)/.project ## Make .venv from hashed pins (done once); mend a copied one
 	@if [ -L $(VENV) ]; then echo "note: $(VENV) is a link to $(HERE): its commands run the code beside that, not this"; fi
+
+.PHONY: spark
+spark: setup $(VENV)/.spark ## Add Spark, its Java and its jars: for DEFTUNES_ENGINE=spark, `maintain`, and the tests
 
 .PHONY: demo
 demo: setup ## Run the whole platform once on this machine: [SONGS=file] [DAYS=number]
@@ -68,7 +71,7 @@ test: lint $(VENV)/.checkov $(VENV)/.airflow ## Lint, types and all tests but dr
 	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not docker and not drill"
 
 .PHONY: test-unit
-test-unit: setup ## Tests that need no network and no JVM
+test-unit: spark ## Tests that need no network and no JVM
 	$(PYTEST) tests/unit
 
 .PHONY: deploy
@@ -76,15 +79,15 @@ deploy: setup ## Bring a release to AWS, images and what Glue runs: E=dev|prod T
 	$(BIN)/python release/deploy.py --environment "$(E)" --release "$(TAG)"
 
 .PHONY: smoke
-smoke: setup images ## One day through both DAGs in containers (needs Docker)
+smoke: spark images ## One day through both DAGs in containers (needs Docker)
 	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e/test_images.py tests/e2e/test_demo.py
 
 .PHONY: e2e
-e2e: setup images ## Everything in containers: the demo, reruns, kills and restarts; forty minutes (needs Docker)
+e2e: spark images ## Everything in containers: the demo, reruns, kills and restarts; forty minutes (needs Docker)
 	DEFTUNES_E2E_RELEASE=$(TAG) $(PYTEST) -m docker tests/e2e
 
 .PHONY: drills
-drills: setup ## Every order of intervals, every bad record, every kill -9, two runs at once, a busy S3: half an hour
+drills: spark ## Every order of intervals, every bad record, every kill -9, two runs at once, a busy S3: half an hour
 	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m drill tests/drills
 
 .PHONY: world
@@ -92,7 +95,7 @@ world: setup ## Draw the board's world map again, after its geometry or the draw
 	$(BIN)/python release/world.py
 
 .PHONY: lint
-lint: setup ## Style, import directions, types, SQL
+lint: spark ## Style, import directions, types, SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -107,14 +110,18 @@ format: setup ## Put the code in its format
 .PHONY: lock
 lock: ## Pin every package anew (needs uv), to be reviewed like code
 	@command -v uv >/dev/null || { echo "make lock needs uv: python -m pip install uv" >&2; exit 1; }
-	$(LOCK) --all-extras --output-file requirements.txt pyproject.toml
+	$(LOCK) $(EXTRAS:%=--extra %) --output-file requirements.txt pyproject.toml
+	$(LOCK) --constraints requirements.txt --extra spark --output-file requirements-spark.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --output-file requirements-build.txt requirements-build.in
 	$(LOCK) --output-file terraform/requirements-checkov.txt terraform/requirements-checkov.in
 	$(LOCK) --constraints requirements.txt --output-file terraform/requirements-glue.txt terraform/requirements-glue.in
 	$(LOCK) --constraints requirements.txt --extra extract --output-file images/extract/requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --extra transform --output-file images/transform/requirements.txt pyproject.toml
+	$(LOCK) --constraints requirements.txt --constraints requirements-spark.txt --extra transform --extra spark \
+	  --output-file images/glue/requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --extra load --extra model --output-file images/dbt/requirements.txt pyproject.toml
-	$(LOCK) --constraints requirements.txt --extra board --extra extract --extra transform --extra load --extra model \
+	$(LOCK) --constraints requirements.txt --constraints requirements-spark.txt --extra board --extra extract \
+	  --extra transform --extra spark --extra load --extra model \
 	  --output-file images/cli/requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --extra aws-local --output-file images/aws-local/requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --output-file images/purchase-api/requirements.txt images/purchase-api/requirements.in
@@ -122,6 +129,8 @@ lock: ## Pin every package anew (needs uv), to be reviewed like code
 	$(LOCK) --output-file tests/e2e/browser/requirements.txt tests/e2e/browser/requirements.in
 	$(LOCK) --exclude-newer 2025-08-30 --output-file images/airflow/requirements.txt images/airflow/requirements.in
 
+# All but spark, which is a file of its own: the demo needs none of it.
+EXTRAS := extract transform load model board embedded sources aws-local dev
 LOCK := uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links
 
@@ -188,8 +197,9 @@ $(VENV)/.project: pyproject.toml $(VENV)/.packages
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.jars: jobs/deftunes/adapters/jars.txt $(VENV)/.project
-	@echo "fetching the jars into ~/.m2"
+$(VENV)/.spark: requirements-spark.txt jobs/deftunes/adapters/jars.txt $(VENV)/.project
+	@echo "installing Spark into $(VENV) and fetching its jars into ~/.m2"
+	$(PIP) install --require-hashes --no-deps --no-build-isolation --no-compile -r $<
 	$(BIN)/python -m deftunes.adapters.jars
 	@touch $@
 
