@@ -4,6 +4,7 @@ Written before the batch's branch, so a record is in silver or here, never in ne
 the record as received). Commits are strict: a commit that lost a race reads again what is there and adds the rest.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,6 +17,7 @@ from pyiceberg.io.pyarrow import schema_to_pyarrow
 from deftunes.adapters.catalog import silver_table
 from deftunes.core import layout
 from deftunes.core.entities import Entity
+from deftunes.core.records import content_digest
 from deftunes.state.commits import commit_retrying
 
 if TYPE_CHECKING:
@@ -57,6 +59,18 @@ def release(catalog: "Catalog", entity: Entity, digests: Sequence[str]) -> None:
             table.delete(matching)
 
     commit_retrying(catalog, layout.QUARANTINE, remove)
+
+
+def identity(entity: Entity, record: str) -> bytes:
+    """What makes two texts one record, 32 bytes.
+
+    Of an API's record its content as sent. Of a song, which no source sends as text, its values: earlier releases wrote
+    0.0002 as 2.0E-4.
+    """
+    if entity is Entity.SONGS:
+        values = {name: value for name, value in json.loads(record).items() if value is not None}
+        record = json.dumps({name: value + 0.0 if value == 0.0 else value for name, value in values.items()})
+    return content_digest(record.encode())
 
 
 def listed(

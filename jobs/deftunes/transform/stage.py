@@ -84,7 +84,7 @@ def transform(
     with open_engine(records_of(batch)) as engine:
         ensure_tables(catalog)
         work = _ENTITIES[batch.entity].prepare(engine, lake, batch, rules)
-        quarantined = quarantine.add(catalog, _rejected_rows(batch, work))
+        quarantined = quarantine.add(catalog, _rejected_rows(catalog, batch, work))
         crash_point(Failpoint.TRANSFORM_AFTER_QUARANTINE)
         manifest = _manifest(catalog, batch, work)
         write_manifest(lake, manifest)
@@ -126,13 +126,15 @@ def _manifest(catalog: "Catalog", batch: Batch, work: "Work") -> Manifest:
     )
 
 
-def _rejected_rows(batch: Batch, work: "Work") -> Iterator[quarantine.Rejected]:
+def _rejected_rows(catalog: "Catalog", batch: Batch, work: "Work") -> Iterator[quarantine.Rejected]:
     receipts = {receipt.key: receipt for receipt in work.receipts}
+    # A song's text is written by us, and releases have written the same song in different texts.
+    known = _quarantined(catalog, Entity.SONGS) if batch.entity is Entity.SONGS and work.validation.rejected else {}
     for rejected in work.validation.read_rejected():
         receipt = receipts[rejected.landing]
         yield quarantine.Rejected(
             entity=batch.entity,
-            record_sha256=_digest(rejected.record),
+            record_sha256=known.get(quarantine.identity(batch.entity, rejected.record)) or _digest(rejected.record),
             batch_id=batch.id,
             reasons=rejected.reasons,
             record=rejected.record,
@@ -142,14 +144,22 @@ def _rejected_rows(batch: Batch, work: "Work") -> Iterator[quarantine.Rejected]:
         )
 
 
+def _quarantined(catalog: "Catalog", entity: Entity) -> dict[bytes, str]:
+    """The keys in quarantine by the identity of their records."""
+    listed = quarantine.listed(catalog, entity, fields=("record_sha256", "record"))
+    return {quarantine.identity(entity, row["record"]): row["record_sha256"] for row in listed}
+
+
 def _released(catalog: "Catalog", entity: Entity, work: "Work") -> tuple[str, ...]:
     """Records in quarantine that this batch accepts; they leave it once the batch is published."""
     days = None if entity.is_snapshot else work.days
-    listed = quarantine.listed(catalog, entity, days, fields=("record_sha256", "record"))
-    quarantined = {row["record_sha256"]: row["record"] for row in listed}
-    keys = sorted({key for key in (_key_of(entity, record) for record in quarantined.values()) if key})
-    accepted = map(_digest, work.validation.read_accepted(keys)) if keys else ()
-    return tuple(sorted(quarantined.keys() & set(accepted)))
+    listed = list(quarantine.listed(catalog, entity, days, fields=("record_sha256", "record")))
+    keys = sorted({key for key in (_key_of(entity, row["record"]) for row in listed) if key})
+    if not keys:
+        return ()
+    accepted = {quarantine.identity(entity, record) for record in work.validation.read_accepted(keys)}
+    released = (row["record_sha256"] for row in listed if quarantine.identity(entity, row["record"]) in accepted)
+    return tuple(sorted(released))
 
 
 def _digest(record: str) -> str:
