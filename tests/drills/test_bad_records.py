@@ -19,6 +19,7 @@ from deftunes.core.errors import RefusedError
 from deftunes.core.stages import PipelineName, Stage
 from deftunes.operations.replay import replays
 from deftunes.publish.stage import Published
+from support.engines import ENGINES
 from support.pipeline import DAY, OPENING, Pipeline, assert_gold_equals_sales, new_pipeline
 from support.simulator import Simulator, running_simulator
 
@@ -127,9 +128,10 @@ def watched(pipeline: Pipeline) -> Iterator[Reader]:
     reader.look()
 
 
-def test_all_that_is_bad_at_once(stack: "Stack", spark: "SparkSession") -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_all_that_is_bad_at_once(stack: "Stack", spark: "SparkSession", engine: str) -> None:
     with running_simulator(users=30, sessions_per_day=20, clock="2020-01-20T00:00:00Z") as simulator:
-        pipeline = new_pipeline(stack, spark, simulator.url, look_back=1)
+        pipeline = new_pipeline(stack, simulator.url, spark=spark, look_back=1, engine=engine)
         pipeline.run(BEFORE)
         spoiled = json.loads(pipeline.catalogue.run("spoil").stdout)
         simulator.bad("all", days=[OPENING + DAY])

@@ -7,26 +7,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deftunes.core.entities import Entity
+from support.engines import ENGINES
 from support.faulty_s3 import RESET, FaultyS3
 from support.gold import assert_gold_matches_silver
 from support.pipeline import DAY, OPENING, Pipeline, new_pipeline
 from support.shop import open_shop
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from support.stack import Stack
 
 DAYS, A_DAY = 2, 5
 
 
-@pytest.fixture
-def pipeline(stack: "Stack", spark: "SparkSession") -> Iterator[Pipeline]:
+@pytest.fixture(params=ENGINES)
+def pipeline(stack: "Stack", request: pytest.FixtureRequest) -> Iterator[Pipeline]:
     with open_shop() as shop:
         for number in range(DAYS * A_DAY):
             shop.upsert_user(number % 3)
             shop.sell(number, f"{OPENING + number // A_DAY * DAY}T12:00:00Z", 0.99, 0.5)
-        yield new_pipeline(stack, spark, shop.url, songs=40, look_back=0)
+        yield new_pipeline(stack, shop.url, songs=40, look_back=0, engine=request.param)
 
 
 def through(pipeline: Pipeline, s3: FaultyS3) -> dict[str, str]:

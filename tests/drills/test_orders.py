@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deftunes.core.stages import Stage
+from support.engines import ENGINES
 from support.gold import Gold
 from support.pipeline import Pipeline, assert_gold_equal, assert_gold_equals_sales, new_pipeline
 from support.simulator import Simulator, running_simulator
@@ -27,19 +28,20 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="module")
-def in_one_go(stack: "Stack", spark: "SparkSession", simulator: Simulator) -> Gold:
+def in_one_go(stack: "Stack", simulator: Simulator) -> Gold:
     """The quarter by one command, as the machine on the other side of the world runs it."""
-    pipeline = new_pipeline(stack, spark, simulator.url)
+    pipeline = new_pipeline(stack, simulator.url)
     ended = pipeline.command("run", "all", days=QUARTER, TZ="Pacific/Auckland")
     assert ended.returncode == 0, ended.stderr
     assert_gold_equals_sales(pipeline, simulator, QUARTER)
     return pipeline.gold()
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 def test_months_in_another_order_and_one_of_them_three_times(
-    stack: "Stack", spark: "SparkSession", simulator: Simulator, in_one_go: Gold
+    stack: "Stack", spark: "SparkSession", simulator: Simulator, in_one_go: Gold, engine: str
 ) -> None:
-    pipeline = new_pipeline(stack, spark, simulator.url)
+    pipeline = new_pipeline(stack, simulator.url, spark=spark, engine=engine)
     for days in (MIDDLE, FIRST, FIRST, FIRST, LAST):
         pipeline.run(days)
     assert_gold_equal(in_one_go, pipeline.gold())
@@ -47,10 +49,11 @@ def test_months_in_another_order_and_one_of_them_three_times(
     _assert_nothing_new(pipeline)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 def test_day_by_day_from_answers_in_other_orders(
-    stack: "Stack", spark: "SparkSession", simulator: Simulator, in_one_go: Gold
+    stack: "Stack", spark: "SparkSession", simulator: Simulator, in_one_go: Gold, engine: str
 ) -> None:
-    pipeline = new_pipeline(stack, spark, simulator.url, look_back=1)
+    pipeline = new_pipeline(stack, simulator.url, spark=spark, engine=engine, look_back=1)
     try:
         for day in range(*QUARTER):
             simulator.behaviour(shuffle=day + 1, page_size=13 if day % 2 else None, end_date="exclusive")

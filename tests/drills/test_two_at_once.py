@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 ALL_DAYS = (0, 3)
+# What each of the two runs on.
+PAIRS = [("embedded", "embedded"), ("spark", "spark"), ("embedded", "spark"), ("spark", "embedded")]
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +42,18 @@ def assert_ended_well(pipeline: Pipeline, simulator: Simulator) -> None:
     assert len(pipeline.quarantine()) == sum(record["rejected"] for record in bad)
 
 
+@pytest.mark.parametrize("engines", PAIRS, ids=" and ".join)
 @pytest.mark.parametrize(
     ("first", "second"), [((0, 3), (0, 3)), ((0, 2), (1, 3))], ids=["the same interval", "overlapping intervals"]
 )
 def test_stage_by_stage_in_turns(
-    stack: "Stack", spark: "SparkSession", simulator: Simulator, first: Days, second: Days
+    stack: "Stack", spark: "SparkSession", simulator: Simulator, first: Days, second: Days, engines: tuple[str, str]
 ) -> None:
     """The turns are drawn, so that each place where one can overtake the other is met sooner or later."""
-    pipeline = new_pipeline(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
-    chance = random.Random(f"{first} {second}")
-    with pipeline.resources() as one, pipeline.resources() as other:
+    pipeline = new_pipeline(stack, simulator.url, songs=30, spark=spark, look_back=0, max_rejected=1.0)
+    chance = random.Random(f"{first} {second} {engines}")
+    on_one, on_other = (pipeline.with_settings(engine=engine) for engine in engines)
+    with on_one.resources() as one, on_other.resources() as other:
         runs = [
             takewhile(_is_before_load, run_pipeline(one, PipelineName.API, interval(first))),
             takewhile(_is_before_load, run_pipeline(other, PipelineName.API, interval(second))),
@@ -74,18 +78,20 @@ def _is_before_load(outcome: Outcome) -> bool:
     return outcome.stage is not Stage.LOAD
 
 
+@pytest.mark.parametrize("engines", PAIRS, ids=" and ".join)
 def test_the_tasks_of_one_run_with_other_runs_in_between(
-    stack: "Stack", spark: "SparkSession", simulator: Simulator
+    stack: "Stack", spark: "SparkSession", simulator: Simulator, engines: tuple[str, str]
 ) -> None:
     """As two runs of one DAG do: a task by itself finds its batch overtaken, and takes it along."""
-    pipeline = new_pipeline(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
+    pipeline = new_pipeline(stack, simulator.url, songs=30, spark=spark, look_back=0, max_rejected=1.0)
+    on_one, on_other = (pipeline.with_settings(engine=engine) for engine in engines)
 
-    def task(stage: Stage, days: Days = (1, 2)) -> list[Stage]:
-        return [outcome.stage for outcome in pipeline.stage(stage, Entity.SESSIONS, days)]
+    def task(stage: Stage) -> list[Stage]:
+        return [outcome.stage for outcome in on_one.stage(stage, Entity.SESSIONS, (1, 2))]
 
     def another_run(days: Days) -> None:
         for stage in (Stage.EXTRACT, Stage.TRANSFORM, Stage.QUALITY, Stage.PUBLISH):
-            task(stage, days)
+            on_other.stage(stage, Entity.SESSIONS, days)
 
     another_run((0, 1))
     task(Stage.EXTRACT)
@@ -105,13 +111,15 @@ def test_the_tasks_of_one_run_with_other_runs_in_between(
     assert days == set(interval((0, 4)).days())
 
 
-def test_two_processes(stack: "Stack", spark: "SparkSession", simulator: Simulator) -> None:
-    pipeline = new_pipeline(stack, spark, simulator.url, songs=30, look_back=0, max_rejected=1.0)
+@pytest.mark.parametrize("engines", PAIRS, ids=" and ".join)
+def test_two_processes(stack: "Stack", spark: "SparkSession", simulator: Simulator, engines: tuple[str, str]) -> None:
+    pipeline = new_pipeline(stack, simulator.url, songs=30, spark=spark, look_back=0, max_rejected=1.0)
+    in_this_process, in_another = (pipeline.with_settings(engine=engine) for engine in engines)
     start, end = map(str, (interval((0, 2)).start, interval((0, 2)).end))
     command = [sys.executable, "-m", "deftunes", "run", "all", "--json", "--start", start, "--end", end]
     with subprocess.Popen(
         command,
-        env=stack.environment(**pipeline.variables()),
+        env=stack.environment(**in_another.variables()),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -119,10 +127,10 @@ def test_two_processes(stack: "Stack", spark: "SparkSession", simulator: Simulat
         assert other.stdout
         for line in other.stdout:
             if json.loads(line)["entity"] == "sessions":
-                break  # all is landed, and its Spark starts
+                break  # all is landed, and its engine starts
         codes = []
         try:
-            pipeline.run((1, 3))
+            in_this_process.run((1, 3))
         except RetriableError:
             codes.append(75)
         stderr = other.communicate()[1]

@@ -69,6 +69,25 @@ def make(
     )
 
 
+def assert_both_make_the_same(
+    stack: "Stack", request: "pytest.FixtureRequest", entity: Entity, seed: int, worlds: int
+) -> None:
+    """Twice as many batches as worlds: silver, quarantine, verdicts and manifests are equal, byte for byte.
+
+    By seed: on Spark alone, begun embedded and gone on with on Spark, or the other way round.
+    """
+    embedded = make(stack, request, ["embedded", "embedded"], entity, seed, worlds)
+    assert len(embedded.silver) > worlds / 2
+    assert len(embedded.quarantine) > worlds / 4
+    assert len(embedded.manifests) == 2
+    others = (["spark", "spark"], ["embedded", "spark"], ["spark", "embedded"])[seed % 3]
+    other = make(stack, request, others, entity, seed, worlds)
+    for name in ("silver", "quarantine", "verdicts"):
+        mine, theirs = set(getattr(embedded, name)), set(getattr(other, name))
+        assert sorted(mine - theirs)[:3] == sorted(theirs - mine)[:3], name
+    assert other == embedded
+
+
 def _rows(resources: Resources, name: str, but: str = "") -> list[str]:
     table = silver_table(resources.catalog, name)
     rows: list[dict[str, Any]] = table.scan().to_arrow().to_pylist() if table else []

@@ -46,11 +46,11 @@ def interval(days: Days) -> Interval:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The pipeline under test: sources, settings and the one Spark session."""
+    """The pipeline under test: sources, settings and, where it runs on Spark, the test run's one session."""
 
     stack: "Stack"
-    spark: "SparkSession"
     settings: Settings
+    spark: "SparkSession | None" = None
 
     def with_settings(self, **overrides: object) -> "Pipeline":
         """The same services under other settings."""
@@ -66,11 +66,13 @@ class Pipeline:
     def resources(self) -> Iterator[Resources]:
         """Resources on the test run's Spark session, which outlives it."""
         resources = Resources(self.settings)
-        resources.__dict__["spark"] = self.spark
+        if self.spark:
+            resources.__dict__["spark"] = self.spark
         try:
             yield resources
         finally:
-            del resources.__dict__["spark"]
+            if self.spark:
+                del resources.__dict__["spark"]
             resources.close()
 
     def run(
@@ -104,6 +106,7 @@ class Pipeline:
         settings = self.settings
         return {
             "DEFTUNES_API_URL": settings.api_url or "",
+            "DEFTUNES_ENGINE": settings.engine,
             "DEFTUNES_LOOK_BACK": str(settings.look_back),
             "DEFTUNES_MAX_REJECTED": str(settings.max_rejected),
             "DEFTUNES_MAX_PRICE": str(settings.max_price),
@@ -233,11 +236,11 @@ _copies: list[str] = []
 
 
 def new_pipeline(
-    stack: "Stack", spark: "SparkSession", api_url: str | None, *, songs: int = 60, **overrides: object
+    stack: "Stack", api_url: str | None, *, songs: int = 60, spark: "SparkSession | None" = None, **overrides: object
 ) -> Pipeline:
     """An empty lake and warehouse, and a catalogue of made-up songs."""
     settings = stack.reset(**{"api_url": api_url, "http_budget": 2.0, "http_timeout": 10.0, **overrides})
-    pipeline = Pipeline(stack, spark, settings)
+    pipeline = Pipeline(stack, settings, spark)
     if songs:
         pipeline.catalogue.run("load", "--rows", songs)
     return pipeline

@@ -37,6 +37,7 @@ from deftunes.adapters.catalog import BATCH_PROPERTY, WRITER_PROPERTY, Refs, sil
 from deftunes.core import dqdl
 from deftunes.core.engine import Between, BranchWrite, Objects, OneOf
 from deftunes.core.errors import DeftunesError, RetriableError
+from deftunes.core.failpoints import Failpoint, crash_point
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -208,6 +209,7 @@ class DuckDbEngine:
                 for snapshot in table.snapshots()
                 if snapshot.summary and snapshot.summary.additional_properties.items() >= properties.items()
             )
+            crash_point(Failpoint.TRANSFORM_AFTER_BRANCH)
         with _transaction(table) as transaction:
             # First, since of one kind the first demand alone counts: that this branch is not there yet.
             ManageSnapshots(transaction).create_branch(begin, write.branch)._commit_if_ref_updates_exist()

@@ -16,8 +16,6 @@ from support.pipeline import DAY, OPENING, Pipeline, interval, new_pipeline
 from support.shop import Shop, open_shop
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from support.stack import Stack
 
 API = PipelineName.API
@@ -34,8 +32,8 @@ def shop() -> Iterator[Shop]:
 
 
 @pytest.fixture(scope="module")
-def pipeline(stack: "Stack", spark: "SparkSession", shop: Shop) -> Pipeline:
-    return new_pipeline(stack, spark, shop.url, songs=0, look_back=0)
+def pipeline(stack: "Stack", shop: Shop) -> Pipeline:
+    return new_pipeline(stack, shop.url, songs=0, look_back=0)
 
 
 def checked(pipeline: Pipeline, on_wait: Callable[[BaseException], None] | None = None) -> list[Reconciliation]:

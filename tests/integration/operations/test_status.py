@@ -13,8 +13,6 @@ from support.pipeline import OPENING, Pipeline, new_pipeline
 from support.shop import Shop, open_shop
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from support.stack import Stack
 
 
@@ -28,8 +26,8 @@ def shop() -> Iterator[Shop]:
 
 
 @pytest.fixture
-def pipeline(stack: "Stack", spark: "SparkSession", shop: Shop) -> Pipeline:
-    return new_pipeline(stack, spark, shop.url, songs=0, look_back=0, max_rejected=1.0)
+def pipeline(stack: "Stack", shop: Shop) -> Pipeline:
+    return new_pipeline(stack, shop.url, songs=0, look_back=0, max_rejected=1.0)
 
 
 def test_rejected_records_are_counted_without_their_texts(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,6 @@ from support.pipeline import DAY, OPENING, Days, Pipeline, interval, new_pipelin
 from support.shop import Shop, open_shop
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from support.stack import Stack
 
 
@@ -29,8 +27,8 @@ def shop() -> Iterator[Shop]:
 
 
 @pytest.fixture
-def pipeline(stack: "Stack", spark: "SparkSession", shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    pipeline = new_pipeline(stack, spark, shop.url, songs=0, look_back=0)
+def pipeline(stack: "Stack", shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    pipeline = new_pipeline(stack, shop.url, songs=0, look_back=0)
     monkeypatch.setattr(stages, "open_resources", lambda *_: pipeline.resources())
     return pipeline
 

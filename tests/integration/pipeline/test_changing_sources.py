@@ -50,7 +50,7 @@ def shop() -> Iterator[Shop]:
 @pytest.fixture(scope="module")
 def pipeline(stack: "Stack", spark: "SparkSession", shop: Shop) -> Pipeline:
     # So few records shrink by a half at once.
-    return new_pipeline(stack, spark, shop.url, songs=40, look_back=0, max_shrink=1.0)
+    return new_pipeline(stack, shop.url, songs=40, look_back=0, max_shrink=1.0, spark=spark)
 
 
 def at(day: int, time: str = "12:00:00") -> str:

@@ -8,8 +8,6 @@ from deftunes.core.stages import ExtractOptions, PipelineName, Stage
 from support.pipeline import Pipeline, new_pipeline
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from support.stack import Stack
 
 FULL = ExtractOptions(full=True)
@@ -40,8 +38,8 @@ def title_of(rig: Pipeline, track: str) -> str:
     return str(title)
 
 
-def test_what_an_increment_missed_is_mended_and_said_by_the_full_read(stack: "Stack", spark: "SparkSession") -> None:
-    rig = new_pipeline(stack, spark, None, songs=40)
+def test_what_an_increment_missed_is_mended_and_said_by_the_full_read(stack: "Stack") -> None:
+    rig = new_pipeline(stack, None, songs=40)
     assert run(rig) == ()
     first, second = (row[0] for row in rig.catalogue.songs()[:2])
     update = "update deftunes.songs set title = 'changed' where track_id = '{}' returning 1"
