@@ -35,9 +35,8 @@ MONTH = Interval(date(2026, 1, 1), date(2026, 2, 1))
 
 
 @contextmanager
-def simulator(sessions: int) -> Iterator[str]:
-    """A simulator that sells this many sessions in the month."""
-    days = (MONTH.end - MONTH.start).days
+def simulator(sessions: int, days: int = (MONTH.end - MONTH.start).days) -> Iterator[str]:
+    """A simulator that sells this many sessions in so many days."""
     command = [
         sys.executable, "-m", "purchase_api", "serve", "--port=0", "--start=2025-12-01", "--clock=2026-03-01T00:00:00",
         f"--sessions-per-day={sessions // days}", f"--users={max(100, sessions // 50)}",
