@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Records of a batch up to which `auto` takes the embedded engine, as receipts count them (docs/adr/0030).
+EMBEDDED_RECORDS = 1_000_000
+
 
 class Resources:
     """Adapters over resolved settings: every address is filled in."""
@@ -154,10 +157,10 @@ class Resources:
 
     def _takes_spark(self, records: int) -> bool:
         settings = self.settings
-        too_many = settings.engine == "auto" and records > settings.engine_records
+        too_many = settings.engine == "auto" and records > EMBEDDED_RECORDS
         takes = too_many or settings.engine == "spark" or (settings.engine == "auto" and settings.spark_provided)
         if takes and find_spec("pyspark") is None:
-            why = f"{records} records in one batch, above DEFTUNES_ENGINE_RECORDS" if too_many else "DEFTUNES_ENGINE"
+            why = f"{records} records in one batch, more than {EMBEDDED_RECORDS}" if too_many else "DEFTUNES_ENGINE"
             raise BadUsageError(
                 f"expected Spark for {why}, but it is not installed here: `make spark` adds it, the images cli and "
                 "glue have it. Or take shorter intervals (deftunes backfill does), or set DEFTUNES_ENGINE=embedded"

@@ -93,6 +93,10 @@ class DuckDbEngine:
         self._catalog = catalog
         self._folder = folder
 
+    def expect_rules(self, rules: "Ruleset") -> None:
+        """See `Engine`."""
+        dqdl.expect_compiled(rules)
+
     def land(self, name: str, columns: Mapping[str, str], objects: Sequence[Objects]) -> None:
         """See `Engine`."""
         schema = arrow_schema(columns)

@@ -64,6 +64,16 @@ def split(ruleset: Ruleset) -> tuple[Ruleset, Ruleset]:
     return Ruleset(ruleset.entity, compiled), Ruleset(ruleset.entity, others)
 
 
+def expect_compiled(ruleset: Ruleset) -> None:
+    """That all rules have SQL.
+
+    Raises:
+        NotCompiledError: the first that has none.
+    """
+    for rule in split(ruleset)[1].rules:
+        raise NotCompiledError(rule)
+
+
 def row_predicate(rule: Rule) -> str:
     """SQL that is true where a row is good and false where it breaks the rule, never NULL.
 

@@ -73,6 +73,13 @@ class BranchWrite:
 class Engine(Protocol):
     """Tables by name, for the length of one stage of one batch. Names are plain words."""
 
+    def expect_rules(self, rules: "Ruleset") -> None:
+        """That this engine judges by all of these; asked before anything is written.
+
+        Raises:
+            NotCompiledError: not by one of them.
+        """
+
     def land(self, name: str, columns: Mapping[str, str], objects: Sequence[Objects]) -> None:
         """What objects hold as a table; `columns` are its types by name, as silver's are written."""
 
@@ -107,18 +114,10 @@ class Engine(Protocol):
         """The rows of a query, a bounded number of them in memory."""
 
     def broken(self, name: str, rules: "Ruleset") -> str:
-        """Row rules as arguments of concat_ws for the rows of `name`; `deftunes.core.dqdl.texts` reads the result.
-
-        Raises:
-            NotCompiledError: this engine cannot judge one of them.
-        """
+        """Row rules as arguments of concat_ws for the rows of `name`; `deftunes.core.dqdl.texts` reads the result."""
 
     def audit(self, name: str, rules: "Ruleset") -> "list[RuleOutcome]":
-        """Every rule's outcome over the rows of `name`, which has some.
-
-        Raises:
-            NotCompiledError: this engine cannot judge one of them.
-        """
+        """Every rule's outcome over the rows of `name`, which has some."""
 
     def write(self, write: BranchWrite) -> None:
         """Write a branch that is not there.

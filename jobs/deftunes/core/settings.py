@@ -151,9 +151,6 @@ class Settings(BaseSettings):
     engine: Literal["auto", "embedded", "spark"] = Field(
         default="auto", description="what runs transform and quality; auto: Spark on Glue and for large batches"
     )
-    engine_records: Annotated[int, Field(ge=0)] = Field(
-        default=1_000_000, description="records of a batch up to which auto is the embedded engine"
-    )
     engine_memory: Annotated[str, Field(pattern=r"^[0-9]{1,7}[mg]$"), AfterValidator(_memory)] = Field(
         default="2g", description="memory of the embedded engine; more goes to the disk"
     )

@@ -76,6 +76,7 @@ def audit(
         )
     manifest = read_manifest(lake, batch.entity, batch.id)
     with open_engine(manifest.received) as engine:
+        engine.expect_rules(rules)
         outcomes, rows = _evaluate(engine, batch, head, rules)
     outcomes.append(_share_rejected(manifest, max_rejected))
     crash_point(Failpoint.QUALITY_BEFORE_RESULTS)

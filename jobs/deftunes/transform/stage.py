@@ -82,6 +82,7 @@ def transform(
         return _outcome(read_manifest(lake, batch.entity, batch.id), head, quarantined=0)
     batch = resume_batch(lake, batch)
     with open_engine(records_of(batch)) as engine:
+        engine.expect_rules(rules)
         ensure_tables(catalog)
         work = _ENTITIES[batch.entity].prepare(engine, lake, batch, rules)
         quarantined = quarantine.add(catalog, _rejected_rows(catalog, batch, work))
