@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from importlib.util import find_spec
-from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from deftunes.core.entities import Entity
@@ -76,13 +75,10 @@ class Resources:
     def spark(self) -> "SparkSession":
         """The one Spark session of this process; the first use starts a JVM."""
         _expect(self.settings.lake, "DEFTUNES_LAKE")
-        from deftunes.adapters.deequ import preload
         from deftunes.adapters.jars import classpath, repository
         from deftunes.adapters.java import java_home
         from deftunes.adapters.spark import open_spark
 
-        # Our side has nothing to do while the JVM starts, so it does its own slow import.
-        Thread(target=preload, daemon=True).start()
         if self.settings.spark_provided:
             return open_spark(self.settings, (), None)
         # The second is for a user whose home holds none and cannot be written.

@@ -149,6 +149,19 @@ def test_starting_the_command_line_imports_nothing_heavy() -> None:
     assert "rich.table" not in imported
 
 
+def test_no_command_imports_pandas_until_spark_is_opened() -> None:
+    command = (
+        "from contextlib import suppress; from deftunes.cli.app import main; sys.argv = ['deftunes', 'env', '--json']\n"
+        "with suppress(SystemExit): main()\n"
+    )
+    reading = "import deftunes.load.stage, deftunes.adapters.engine_duckdb, pyarrow; pyarrow.array([1])"
+    spark = "from deftunes.adapters.no_pandas import show_pandas; show_pandas(); import pandas"
+
+    assert "pandas" not in imports_of(command + reading)
+    assert "pandas" in imports_of(f"{command}{reading}; {spark}")
+    assert "pandas" in imports_of(reading), "else this test tries nothing"
+
+
 def test_extract_imports_neither_spark_nor_dbt() -> None:
     modules = [path.stem for path in Path(extract.__path__[0]).glob("*.py") if path.stem != "__init__"]
     imported = imports_of("import " + ", ".join(f"deftunes.extract.{module}" for module in modules))

@@ -36,11 +36,6 @@ def evaluate_rules(rows: "DataFrame", rules: Ruleset) -> list[RuleOutcome]:
     ]
 
 
-def preload() -> None:
-    """Import what the first evaluation needs: PyDeequ brings pandas along, which takes seconds."""
-    _deequ()
-
-
 @contextmanager
 def _quiet(spark: "SparkSession") -> Iterator[None]:
     """The parser in the dqdl jar tells stderr, four times, that another ANTLR generated it; it works all the same."""

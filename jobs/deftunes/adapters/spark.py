@@ -15,6 +15,7 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from deftunes.adapters.java import start_problem
+from deftunes.adapters.no_pandas import show_pandas
 from deftunes.core import layout
 from deftunes.core.errors import DeftunesError
 from deftunes.core.settings import SPARK_FILES, USER_WITHOUT_NAME, expect_open_files, export_spark_runtime, user_name
@@ -39,6 +40,7 @@ def open_spark(settings: "Settings", jars: Sequence[Path], java_home: Path | Non
     Raises:
         DeftunesError: the JVM does not start; says what Java says, or what the machine lacks.
     """
+    show_pandas()
     expect_open_files(SPARK_FILES)
     export_spark_runtime(java_home)
     options = {**_catalog(settings), **_session(settings), **(_one_machine(settings, jars) if jars else {})}

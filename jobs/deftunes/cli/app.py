@@ -4,6 +4,7 @@ from typing import NoReturn
 
 import typer
 
+from deftunes.adapters.no_pandas import hide_pandas
 from deftunes.cli import inspect, local, stages
 from deftunes.cli.failures import exit_with
 
@@ -35,4 +36,5 @@ stages.add_stages(app)
 
 def main() -> NoReturn:
     """Run the command line and end this process."""
+    hide_pandas()
     exit_with(app)
