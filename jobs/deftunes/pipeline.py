@@ -18,6 +18,7 @@ from deftunes.adapters.failures import aws_failures
 from deftunes.core.entities import Entity, entities_of
 from deftunes.core.errors import DeftunesError, NotPreparedError, RetriableError
 from deftunes.core.interval import Interval
+from deftunes.core.progress import stage_at_work
 from deftunes.core.stages import ExtractOptions, PipelineName, RunWindow, Stage
 from deftunes.job import Job
 from deftunes.resources import Resources
@@ -106,7 +107,8 @@ def run_window(resources: Resources, entity: Entity | None, asked: Interval) -> 
 def execute(stage: Stage, resources: Resources, job: Job) -> Outcome:
     """Execute one stage by its entry, `run` of its module `stage`; no other place calls one."""
     resources.begin(stage, job.entity)
-    result: Result = import_module(f"deftunes.{stage}.stage").run(resources, job)
+    with stage_at_work(f"{stage} {job.entity or ''}".rstrip()):
+        result: Result = import_module(f"deftunes.{stage}.stage").run(resources, job)
     return Outcome(stage, job.entity, result)
 
 

@@ -38,6 +38,7 @@ from deftunes.core import dqdl
 from deftunes.core.engine import Between, BranchWrite, Objects, OneOf
 from deftunes.core.errors import DeftunesError, RetriableError
 from deftunes.core.failpoints import Failpoint, crash_point
+from deftunes.core.progress import begin_count, count
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -113,9 +114,11 @@ class DuckDbEngine:
             for line in lines:
                 chunk.append(line.removesuffix(b"\n").decode())
                 if len(chunk) == _LINES_A_BATCH:
+                    count(len(chunk))
                     yield _line_batch(chunk, key)
                     chunk = []
             if chunk:
+                count(len(chunk))
                 yield _line_batch(chunk, key)
 
     def _parquet(self, key: str) -> Iterator[pa.RecordBatch]:
@@ -124,7 +127,9 @@ class DuckDbEngine:
             with self._lake.open(key) as body:
                 shutil.copyfileobj(body, copy)
             copy.flush()
-            yield from pq.ParquetFile(copy.name).iter_batches()
+            for batch in pq.ParquetFile(copy.name).iter_batches():
+                count(batch.num_rows)
+                yield batch
 
     def silver(
         self,
@@ -241,9 +246,11 @@ class DuckDbEngine:
         """At least one, which may be empty: a batch without rows is a batch."""
         batches: list[pa.RecordBatch] = []
         rows = written = 0
+        begin_count("rows written")
         for batch in self._reader(query, _ROWS_A_WRITE // 10):
             batches.append(batch)
             rows += batch.num_rows
+            count(batch.num_rows)
             if rows >= _ROWS_A_WRITE:
                 yield _fitted(batches, schema)
                 batches, rows, written = [], 0, written + 1

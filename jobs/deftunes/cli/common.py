@@ -13,6 +13,7 @@ import typer
 
 from deftunes.core import layout
 from deftunes.core.interval import Interval
+from deftunes.core.progress import show_progress
 
 if TYPE_CHECKING:
     from deftunes.core.services import Service
@@ -50,6 +51,7 @@ Full = Annotated[bool, typer.Option("--full", help="Songs: read the whole catalo
 def open_resources(*needs: "Service") -> Iterator["Resources"]:
     """The resources that the settings name, with the embedded services that a verb needs running."""
     from deftunes.adapters.failures import aws_failures
+    from deftunes.cli.progress import chosen_display
     from deftunes.core import failpoints
     from deftunes.core.settings import prepare_process, read_settings
     from deftunes.embedded import resolve
@@ -58,6 +60,7 @@ def open_resources(*needs: "Service") -> Iterator["Resources"]:
     settings = read_settings()
     prepare_process(settings)
     failpoints.arm(settings.failpoint)
+    show_progress(chosen_display())
     resources = Resources(resolve(settings, frozenset(needs)))
     try:
         with aws_failures():

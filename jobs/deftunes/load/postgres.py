@@ -17,6 +17,7 @@ from pyiceberg.table import FileScanTask, Table
 from deftunes.adapters.warehouse import WarehouseConnection
 from deftunes.core import layout
 from deftunes.core.entities import Entity
+from deftunes.core.progress import begin_count, count
 from deftunes.load.tables import columns_of, create_statement, index_statements, quoted, table_name
 from deftunes.state import bookkeeping
 from deftunes.state.bookkeeping import LoadCheckpoint
@@ -114,6 +115,8 @@ def copy_rows(
 ) -> int:
     """Copy the rows of these files that match into a table; the number of rows."""
     scan = ArrowScan(table.metadata, table.io, table.schema(), row_filter)
+    tasks = list(tasks)
+    begin_count("rows", sum(task.file.record_count for task in tasks))
     # One file at a time: PyIceberg's own reader starts on all of them and holds what it has read.
     stream = _CsvStream(batch for task in tasks for batch in scan.to_record_batches([task]))
     connection.copy(f"copy {target} ({quoted(table.schema().column_names)}) from stdin (format csv, null '')", stream)
@@ -137,6 +140,7 @@ class _CsvStream(io.RawIOBase):
             if chunk is None:
                 return b""
             self.rows += chunk.num_rows
+            count(chunk.num_rows)
             sink = pa.BufferOutputStream()
             csv.write_csv(chunk, sink, _CSV)
             self._piece = memoryview(sink.getvalue())

@@ -14,6 +14,7 @@ from deftunes.core import layout
 from deftunes.core.dqdl import texts
 from deftunes.core.engine import Objects, SameKey
 from deftunes.core.entities import Entity
+from deftunes.core.progress import begin_count
 from deftunes.core.records import decode, encode
 from deftunes.state.landings import Landings
 from deftunes.transform.numbers import TypedSongs, json_number, only_keys, song_columns
@@ -103,6 +104,7 @@ def validate(engine: "Engine", statements: Statements, chain: "Sequence[Receipt]
         Objects(_parts(receipt, _PART), TypedSongs(_TYPES, place, receipt.key).batches)
         for place, receipt in enumerate(chain)
     ]
+    begin_count("songs")
     engine.land("landed", _COLUMNS, landed)
     # Nearly all tracks come once: only the others are sorted out, so that a million songs are not, for a few.
     engine.keep("several", statements("several"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from deftunes.core import layout
 from deftunes.core.engine import Objects
 from deftunes.core.errors import DeftunesError
+from deftunes.core.progress import begin_count
 from deftunes.core.records import decode
 from deftunes.transform.convert import Conform, Converter
 
@@ -61,6 +62,7 @@ def land_records(engine: "Engine", receipts: Iterable["Receipt"], conform: Confo
     }
     types = {"unit": "string", "landing": "string", "ingested_at": "timestamp", "dated": "boolean", **columns}
     keys = tuple(part.key for receipt in receipts for part in receipt.parts if part.rows)
+    begin_count("records", sum(receipt.rows for receipt in receipts))
     engine.land("records", types, [Objects(keys, Converter(conform, types, origins).batches, lines=True)])
 
 
