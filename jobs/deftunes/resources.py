@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Records of a batch up to which `auto` takes the embedded engine, as receipts count them (docs/adr/0030).
+# Records of a batch, as receipts count them, up to which `auto` takes the embedded engine where Spark is installed, too
+# (docs/adr/0030).
 EMBEDDED_RECORDS = 1_000_000
 
 
@@ -153,15 +154,15 @@ class Resources:
 
     def _takes_spark(self, records: int) -> bool:
         settings = self.settings
-        too_many = settings.engine == "auto" and records > EMBEDDED_RECORDS
-        takes = too_many or settings.engine == "spark" or (settings.engine == "auto" and settings.spark_provided)
-        if takes and find_spec("pyspark") is None:
-            why = f"{records} records in one batch, more than {EMBEDDED_RECORDS}" if too_many else "DEFTUNES_ENGINE"
+        installed = find_spec("pyspark") is not None
+        if settings.engine == "auto":
+            return settings.spark_provided or (installed and records > EMBEDDED_RECORDS)
+        if settings.engine == "spark" and not installed:
             raise BadUsageError(
-                f"expected Spark for {why}, but it is not installed here: `make spark` adds it, the images cli and "
-                "glue have it. Or take shorter intervals (deftunes backfill does), or set DEFTUNES_ENGINE=embedded"
+                "expected Spark for DEFTUNES_ENGINE=spark, but it is not installed here: `make spark` adds it, and the "
+                "images cli and glue have it. Or set DEFTUNES_ENGINE=embedded"
             )
-        return takes
+        return settings.engine == "spark"
 
     def close(self) -> None:
         """End what this process holds."""

@@ -26,26 +26,25 @@ def test_an_address_that_is_missing_there_is_named(part: str, variable: str) -> 
         getattr(Resources(Settings(embedded=False)), part)
 
 
+@pytest.mark.parametrize("installed", [True, False])
 @pytest.mark.parametrize(
     ("engine", "provided", "records", "spark"),
     [
         ("auto", False, EMBEDDED_RECORDS, False),
-        ("auto", False, EMBEDDED_RECORDS + 1, True),
+        ("auto", False, EMBEDDED_RECORDS + 1, "installed"),
         ("auto", True, 1, True),
         ("embedded", True, EMBEDDED_RECORDS + 1, False),
-        ("spark", False, 1, True),
+        ("spark", False, 1, "installed"),
     ],
 )
-def test_which_engine(engine: str, provided: bool, records: int, spark: bool) -> None:
+def test_which_engine(
+    monkeypatch: pytest.MonkeyPatch, engine: str, provided: bool, records: int, spark: bool | str, installed: bool
+) -> None:
+    if not installed:
+        monkeypatch.setattr("deftunes.resources.find_spec", lambda _: None)
     resources = Resources(Settings(engine=engine, spark_provided=provided))
-    assert resources._takes_spark(records) is spark
-
-
-@pytest.mark.parametrize(
-    ("engine", "records", "why"),
-    [("spark", 1, "DEFTUNES_ENGINE"), ("auto", EMBEDDED_RECORDS + 1, f"{EMBEDDED_RECORDS + 1} records in one batch")],
-)
-def test_spark_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, engine: str, records: int, why: str) -> None:
-    monkeypatch.setattr("deftunes.resources.find_spec", lambda _: None)
-    with pytest.raises(BadUsageError, match=f"expected Spark for {why}.*make spark.*DEFTUNES_ENGINE=embedded"):
-        Resources(Settings(engine=engine))._takes_spark(records)
+    if engine == "spark" and not installed:
+        with pytest.raises(BadUsageError, match=r"not installed here: `make spark` adds it.*DEFTUNES_ENGINE=embedded"):
+            resources._takes_spark(records)
+    else:
+        assert resources._takes_spark(records) is (installed if spark == "installed" else spark)
