@@ -111,7 +111,7 @@ format: setup ## Put the code in its format
 lock: ## Pin every package anew (needs uv), to be reviewed like code
 	@command -v uv >/dev/null || { echo "make lock needs uv: python -m pip install uv" >&2; exit 1; }
 	$(LOCK) $(EXTRAS:%=--extra %) --output-file requirements.txt pyproject.toml
-	$(LOCK) --constraints requirements.txt --extra spark --output-file requirements-spark.txt pyproject.toml
+	$(LOCK) --constraints requirements.txt --extra spark --extra java --output-file requirements-spark.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --output-file requirements-build.txt requirements-build.in
 	$(LOCK) --output-file terraform/requirements-checkov.txt terraform/requirements-checkov.in
 	$(LOCK) --constraints requirements.txt --output-file terraform/requirements-glue.txt terraform/requirements-glue.in
@@ -129,7 +129,7 @@ lock: ## Pin every package anew (needs uv), to be reviewed like code
 	$(LOCK) --output-file tests/e2e/browser/requirements.txt tests/e2e/browser/requirements.in
 	$(LOCK) --exclude-newer 2025-08-30 --output-file images/airflow/requirements.txt images/airflow/requirements.in
 
-# All but spark, which is a file of its own: the demo needs none of it.
+# All but spark and its Java, which are a file of their own: the demo needs none of it.
 EXTRAS := extract transform load model board embedded sources aws-local dev
 LOCK := uv pip compile --quiet --upgrade --generate-hashes --python-version 3.11 --no-header --no-annotate \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links

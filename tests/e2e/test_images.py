@@ -111,8 +111,25 @@ def test_a_stage_ends_when_it_is_asked_to(engine: docker.DockerClient, image: st
         container.remove(force=True)
 
 
-def test_extract_is_small(engine: docker.DockerClient) -> None:
-    assert engine.images.get(f"deftunes/extract:{RELEASE}").attrs["Size"] < 350_000_000
+@pytest.mark.parametrize("image", ["dbt", "extract", "superset", "transform"])
+def test_a_mounted_work_folder_belongs_to_everybody(engine: docker.DockerClient, image: str) -> None:
+    """An empty volume takes the mode of what it covers in the image, on Fargate only where that is declared."""
+    assert list(engine.images.get(f"deftunes/{image}:{RELEASE}").attrs["Config"]["Volumes"]) == ["/tmp"]
+    said = engine.containers.run(
+        f"deftunes/{image}:{RELEASE}", ["-c", "stat -c %a /tmp && touch /tmp/written"], entrypoint="sh", remove=True,
+        read_only=True, cap_drop=["ALL"], mounts=[docker.types.Mount(target="/tmp", source=None, type="volume")],
+    )  # fmt: skip
+    assert said.decode().split() == ["1777"]
+
+
+@pytest.mark.parametrize(("image", "bytes_at_most"), [("extract", 350_000_000), ("transform", 530_000_000)])
+def test_an_image_without_spark_is_small(engine: docker.DockerClient, image: str, bytes_at_most: int) -> None:
+    assert engine.images.get(f"deftunes/{image}:{RELEASE}").attrs["Size"] < bytes_at_most
+
+
+def test_transform_has_no_java(engine: docker.DockerClient) -> None:
+    assert inside(engine, "transform", "find", "/", "-xdev", "-name", "java*", "-path", "*bin/java*") == ""
+    assert "/java" in inside(engine, "glue", "find", "/", "-xdev", "-name", "java", "-path", "*bin/java")
 
 
 # A warehouse's address as the stages have it, and an AWS that hands out a password which has expired, and then others.
