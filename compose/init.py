@@ -27,8 +27,8 @@ def main() -> None:
         for name, secret in platform["secrets"].items()
         if os.environ.get(secret["variable"])
     }
-    # An addition to the common settings: the image of a Glue job contains Spark, as Glue does.
-    settings = {**os.environ, "DEFTUNES_SPARK_PROVIDED": "true"}
+    # Additions to the common settings: the image of a Glue job contains Spark, as Glue does; that of a task does not.
+    settings = {**os.environ, "DEFTUNES_ENGINE": "embedded", "DEFTUNES_SPARK_PROVIDED": "true"}
     deployment = Deployment(ACCOUNT, os.environ["AWS_REGION"], os.environ["DEFTUNES_RELEASE"], settings, tuple(secrets))
     script = FOLDER / platform["glue"]["script"]
 

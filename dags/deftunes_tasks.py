@@ -2,8 +2,9 @@
 
     platform.json + section [deftunes] of Airflow's configuration  ->  one operator a stage and entity
 
-Where a stage runs is in platform.json: as a Glue job, or as a container on ECS, which the setting `batch_stages` sends
-to AWS Batch instead. Nothing is asked or started at import, and nothing here knows whether this is a laptop or AWS.
+Where a stage runs is in platform.json: as a Glue job, or as a container on ECS. Those that are both (transform and
+quality) run where the setting `transform_on` says; `batch_stages` sends containers to AWS Batch instead of ECS. Nothing
+is asked or started at import, and nothing here knows whether this is a laptop or AWS.
 """
 
 import json
@@ -44,17 +45,18 @@ _TIMEOUTS = {
 _BATCH_TIMEOUT = timedelta(hours=24)
 # More tries, where another one helps. Glue tells no refusal from an accident, so a refusal is tried again, too: not for
 # long. `check` has waited for other runs by itself.
-_RETRIES = {"transform": 2, "quality": 2, "check": 2}
+_RETRIES = 5
+_FEW_RETRIES = 2
 # The second half of each DAG's page.
 _ON_CALL = """
 **A task failed.** Its log ends with what was expected, what was found and the next command. Fix the cause, then
 *clear* the task: every task is idempotent, alone or with those after it. Readers see the previous data until `publish`
 (silver) and `model` (views) succeed. Never mark a task as success: the next one checks what it left, not its state.
 
-- *Containers* (`extract`, `publish`, `load`, `model`, `check`): exit code 75 is transient and retried automatically.
-  3 is a refusal and fails at once: a person decides. 2 fails at once, too: a setting or an argument is wrong.
-- *Glue jobs* (`transform`, `quality`): Glue does not tell exit codes apart, so a refusal is retried twice before it
-  fails. The last error names the command that shows the job's log.
+- *Containers* (operator `StageTask`): exit code 75 is transient and retried automatically. 3 is a refusal and fails at
+  once: a person decides. 2 fails at once, too: a setting or an argument is wrong.
+- *Glue jobs* (operator `StageGlueJob`: `transform` and `quality`, unless `transform_on` is `ecs`): Glue does not tell
+  exit codes apart, so a refusal is retried twice before it fails. The last error names the command that shows the log.
 - `check` waits for the other DAG and is retried twice.
 - `quality` *refused*: `deftunes quarantine list` shows the records and the reasons. Have the source corrected, or
   change the rule or the threshold; then clear `extract` and the tasks after it.
@@ -95,7 +97,7 @@ def pipeline(dag_id: str, *, doc: str, params: Mapping[str, Param] | None = None
 
 
 def stage(task_id: str, *, flags: Sequence[str] = (), **more: Any) -> BaseOperator:
-    """The task that runs `task_id`, a key of platform.json's `tasks` or Glue `jobs`.
+    """The task that runs `task_id`, a key of platform.json's `tasks` and, where Glue can run it, of its Glue `jobs`.
 
     `flags` name DAG params: one that is set becomes the command's flag of that name.
     """
@@ -103,13 +105,13 @@ def stage(task_id: str, *, flags: Sequence[str] = (), **more: Any) -> BaseOperat
     more = {
         "task_id": task_id,
         "execution_timeout": _TIMEOUTS[name],
-        "retries": _RETRIES.get(name, 5),
+        "retries": _FEW_RETRIES if name == "check" else _RETRIES,
         "aws_conn_id": None,  # the environment's own identity
         "deferrable": False,
         **more,
     }
-    if task_id in PLATFORM["glue"]["jobs"]:
-        return _glue_job(PLATFORM["glue"]["jobs"][task_id], **more)
+    if task_id in PLATFORM["glue"]["jobs"] and _choice("transform_on", ("glue", "ecs")) == "glue":
+        return _glue_job(PLATFORM["glue"]["jobs"][task_id], **{**more, "retries": _FEW_RETRIES})
     task = PLATFORM["tasks"][task_id]
     command = [*task["command"], "--start", _START, "--end", _END, *map(_flag, flags)]
     if name in _list_option("batch_stages"):
@@ -248,6 +250,17 @@ def _option(name: str, default: str | None = None) -> str:
         raise AirflowException(
             f"expected the option {name} in section [{_SECTION}] of Airflow's configuration, got none. Set "
             f"AIRFLOW__{_SECTION.upper()}__{name.upper()}, on AWS {_SECTION}.{name} of the environment; see docs/aws.md"
+        )
+    return value
+
+
+def _choice(name: str, choices: Sequence[str]) -> str:
+    """An option that is one of these words; the first is the default."""
+    value = _option(name, choices[0])
+    if value not in choices:
+        raise AirflowException(
+            f"expected {' or '.join(choices)} as the option {name} in section [{_SECTION}] of Airflow's configuration, "
+            f"got {value}; see docs/aws.md"
         )
     return value
 

@@ -13,6 +13,8 @@ locals {
     AWS_REGION                = var.region
     DEFTUNES_API_URL          = var.api_url
     DEFTUNES_EMBEDDED         = "false"
+    DEFTUNES_ENGINE           = "embedded" # of tasks: their image has no Spark
+    DEFTUNES_ENGINE_MEMORY    = "4g"
     DEFTUNES_HOME             = "${local.platform.work_folder}/deftunes"
     DEFTUNES_HTTP_BUDGET      = tostring(var.http_budget)
     DEFTUNES_LAKE             = module.lake.uri
@@ -22,7 +24,6 @@ locals {
     DEFTUNES_MAX_REJECTED     = "0.05"
     DEFTUNES_MAX_SHRINK       = "0.2"
     DEFTUNES_SONGS_FULL_AFTER = "30"
-    DEFTUNES_SPARK_MEMORY     = "4g"
     DEFTUNES_SPARK_PROVIDED   = "true"
   }
 }
@@ -81,7 +82,7 @@ module "source" {
   }
 }
 
-##### Stages: extract, publish, load, model and check as containers, transform and quality as Glue jobs
+##### Stages: every one as a container; transform and quality as Glue jobs, too, and transform_on says which of the two runs
 
 module "extract_job" {
   source = "./modules/extract_job"
@@ -201,6 +202,7 @@ module "orchestration" {
     security_groups = module.network.tasks_security_group_id
     batch_queue     = module.extract_job.batch_queue
     batch_stages    = length(var.batch_stages) == 0 ? null : join(",", var.batch_stages)
+    transform_on    = var.transform_on
     start_date      = var.first_day
   }
 

@@ -153,14 +153,25 @@ variable "first_day" {
   }
 }
 
+variable "transform_on" {
+  description = "What runs transform and quality: glue (Spark, for days of any size) or ecs (the embedded engine, for days of up to a million records); see docs/aws.md."
+  type        = string
+  default     = "glue"
+
+  validation {
+    condition     = contains(["glue", "ecs"], var.transform_on)
+    error_message = "Expected glue or ecs."
+  }
+}
+
 variable "batch_stages" {
   description = "Container stages that the DAGs send to AWS Batch instead of ECS, for runs of hours; see docs/aws.md."
   type        = set(string)
   default     = []
 
   validation {
-    condition     = length(setsubtract(var.batch_stages, ["extract", "publish", "load", "model", "check"])) == 0
-    error_message = "Expected stages among extract, publish, load, model and check; transform and quality are Glue jobs."
+    condition     = length(setsubtract(var.batch_stages, concat(["extract", "publish", "load", "model", "check"], var.transform_on == "ecs" ? ["transform", "quality"] : []))) == 0
+    error_message = "Expected stages among extract, publish, load, model and check; transform and quality only where transform_on is ecs."
   }
 
   validation {

@@ -123,6 +123,8 @@ def test_all_of_it_fits_into_8_gb() -> None:
     assert all("mem_limit" in service for service in SERVICES.values())
     heap = mebibytes(SERVICES["init"]["environment"]["DEFTUNES_SPARK_MEMORY"])
     assert heap + 256 <= stage
+    # Beside what the engine counts as its own there are Python and Arrow.
+    assert mebibytes(SERVICES["init"]["environment"]["DEFTUNES_ENGINE_MEMORY"]) + 1024 <= stage
 
 
 def test_the_example_has_every_variable_with_its_default() -> None:

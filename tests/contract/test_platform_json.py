@@ -20,6 +20,7 @@ from deftunes.core.stages import PipelineName, Stage
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM: dict[str, Any] = json.loads((ROOT / "platform.json").read_text("utf-8"))
 TASKS, JOBS, SECRETS = PLATFORM["tasks"], PLATFORM["glue"]["jobs"], PLATFORM["secrets"]
+SHAPES = [*TASKS.values(), *JOBS.values()]
 INTERVAL = ["--start", "2020-01-01", "--end", "2020-01-02"]
 BY_ENTITY = {f"{stage}_{entity}" for stage, entity in itertools.product(Stage, Entity) if stage is not Stage.MODEL}
 CHECKS = {f"check_{name}": name for name in PipelineName if name is not PipelineName.ALL}  # one a DAG
@@ -38,10 +39,22 @@ def parsed(command: list[str]) -> Any:
     return verbs[name].make_context(name, list(arguments))
 
 
-def test_each_stage_of_each_entity_runs_somewhere_once() -> None:
-    assert set(TASKS) | set(JOBS) == {*BY_ENTITY, Stage.MODEL.value, *CHECKS}
-    assert not set(TASKS) & set(JOBS)
-    assert {task.partition("_")[0] for task in JOBS} == {Stage.TRANSFORM, Stage.QUALITY}
+def test_each_stage_of_each_entity_is_a_task_and_two_stages_are_glue_jobs_too() -> None:
+    assert set(TASKS) == {*BY_ENTITY, Stage.MODEL.value, *CHECKS}
+    assert set(JOBS) == {f"{stage}_{entity}" for stage in (Stage.TRANSFORM, Stage.QUALITY) for entity in Entity}
+
+
+@pytest.mark.parametrize("task", JOBS)
+def test_a_task_and_a_glue_job_of_one_stage_differ_by_their_engine_only(task: str) -> None:
+    of_task, of_job = set(TASKS[task]["environment"]), set(JOBS[task]["environment"])
+    assert of_task - of_job == {"DEFTUNES_ENGINE", "DEFTUNES_ENGINE_MEMORY"}
+    assert of_job - of_task == {"DEFTUNES_SPARK_PROVIDED"}
+
+
+def test_the_image_without_spark_is_told_its_engine() -> None:
+    told = {task for task, shape in TASKS.items() if "DEFTUNES_ENGINE" in shape["environment"]}
+    assert told == {task for task, shape in TASKS.items() if shape["image"] == "transform"}
+    assert told == {task for task in BY_ENTITY if task.startswith(("transform_", "quality_", "publish_"))}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -64,9 +77,9 @@ def test_a_glue_jobs_arguments_become_the_clis(task: str) -> None:
     assert set(found) == set(shape["environment"])
 
 
-@pytest.mark.parametrize("task", [*TASKS, *JOBS])
-def test_environment_keys_are_settings_and_not_secret(task: str) -> None:
-    names = {**TASKS, **JOBS}[task]["environment"]
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.get("family", shape.get("name")))
+def test_environment_keys_are_settings_and_not_secret(shape: dict[str, Any]) -> None:
+    names = shape["environment"]
     assert names == sorted(set(names))
     assert {"AWS_REGION", "DEFTUNES_EMBEDDED", "DEFTUNES_HOME", "DEFTUNES_LAKE"} <= set(names) <= VARIABLES
     assert not [name for name in names if name.startswith("DEFTUNES_") and is_secret(name)]
@@ -74,8 +87,10 @@ def test_environment_keys_are_settings_and_not_secret(task: str) -> None:
 
 @pytest.mark.parametrize("stage", [Stage.TRANSFORM, Stage.QUALITY, Stage.PUBLISH])
 def test_what_names_a_batch_is_the_same_in_all_its_stages(stage: Stage) -> None:
-    for entity in Entity:
-        names = set({**TASKS, **JOBS}[f"{stage}_{entity}"]["environment"])
+    for entity, shapes in itertools.product(Entity, (TASKS, JOBS)):
+        if f"{stage}_{entity}" not in shapes:
+            continue
+        names = set(shapes[f"{stage}_{entity}"]["environment"])
         assert "DEFTUNES_MAX_PRICE" in names
         assert ("DEFTUNES_LOOK_BACK" in names) is (entity is Entity.SESSIONS)
 

@@ -227,13 +227,33 @@ def test_metrics_are_counted_from_fields_that_stages_print(plan: Plan) -> None:
     }
     printed = {"stage", "entity", "seconds", *fields}
     filters = plan.of("aws_cloudwatch_log_metric_filter")
-    assert len(filters) == 9
+    # Transform is counted in the log of a container and in that of a Glue job, whichever runs it.
+    counted = [(r.values["metric_transformation"][0]["name"], r.values["log_group_name"]) for r in filters]
+    groups = {
+        "published": ["publish"],
+        "received": ["transform", "glue_output"],
+        "rejected": ["transform", "glue_output"],
+    }
+    assert sorted(counted) == sorted(
+        (f"{what}-{entity}", PLATFORM["log_groups"][group])
+        for what, names in groups.items()
+        for group in names
+        for entity in ("songs", "users", "sessions")
+    )
     for resource in filters:
         pattern = resource.values["pattern"]
         assert set(re.findall(r"\$\.(\w+)", pattern)) <= printed
         value = resource.values["metric_transformation"][0]["value"]
         assert value == "1" or value.removeprefix("$.") in printed
         assert re.search(r'\$\.stage = "(\w+)"', pattern).group(1) in {stage.value for stage in Stage}  # type: ignore[union-attr]
+
+
+def test_both_ways_of_transform_and_quality_are_there_whatever_runs(plan: Plan, request: pytest.FixtureRequest) -> None:
+    """So that the option is no migration."""
+    said = plan.value["variables"]["transform_on"]["value"]
+    assert said == ("ecs" if request.node.callspec.params["plan"] == "dashboards" else "glue")
+    assert len(plan.of("aws_glue_job")) == len(PLATFORM["glue"]["jobs"])
+    assert len(plan.of("aws_ecs_task_definition")) >= len(PLATFORM["tasks"])
 
 
 def test_batch_runs_what_the_tasks_run(terraform: Any) -> None:

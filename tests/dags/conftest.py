@@ -4,7 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.airflow import CASES, IN_BATCH, IN_BATCH_RUNS, RUNS, VARIANTS, Asked, LocalAws, ask
+from support.airflow import (
+    CASES,
+    IN_BATCH,
+    IN_BATCH_RUNS,
+    ON_ECS,
+    ON_ECS_RUNS,
+    RUNS,
+    VARIANTS,
+    Asked,
+    LocalAws,
+    ask,
+)
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +37,9 @@ def airflow_in_batch(local_aws: LocalAws, tmp_path_factory: pytest.TempPathFacto
     """The same with stages sent to AWS Batch, and few days; and what other settings make of the files."""
     question = {"cases": CASES, "runs": IN_BATCH_RUNS, "variants": VARIANTS}
     return ask(tmp_path_factory.mktemp("airflow"), question, local_aws, **IN_BATCH)
+
+
+@pytest.fixture(scope="session")
+def airflow_on_ecs(local_aws: LocalAws, tmp_path_factory: pytest.TempPathFactory, airflow: Asked) -> Asked:
+    """The same with transform and quality as containers."""
+    return ask(tmp_path_factory.mktemp("airflow"), {"cases": CASES, "runs": ON_ECS_RUNS}, local_aws, **ON_ECS)

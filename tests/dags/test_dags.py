@@ -214,6 +214,47 @@ def test_a_stage_goes_to_batch_where_the_settings_say(airflow_in_batch: Asked) -
             assert found["tasks"][task]["timeout"] == 24 * HOURS
 
 
+@pytest.mark.parametrize(("dag", "task"), TASKS)
+def test_every_stage_is_a_container_where_the_settings_say(
+    airflow: Asked, airflow_on_ecs: Asked, dag: str, task: str
+) -> None:
+    with_glue, found = airflow.answer["dags"][dag], airflow_on_ecs.answer["dags"][dag]
+    assert found["tasks"][task]["type"] == "StageTask"
+    rendered, shape = found["cases"]["day"][task], PLATFORM["tasks"][task]
+    assert (rendered["task_definition"], rendered["awslogs_group"]) == (
+        shape["family"], PLATFORM["log_groups"][shape["log_group"]]
+    )  # fmt: skip
+    assert (rendered["cluster"], rendered["launch_type"]) == (SETTINGS["AIRFLOW__DEFTUNES__CLUSTER"], "FARGATE")
+    # The same command as Glue's, ids, edges and assets; a container's refusal is known, so it has a container's tries.
+    assert [word for word in words_of(rendered) if word != "--json"] == [
+        word for word in words_of(with_glue["cases"]["day"][task]) if word != "--json"
+    ]
+    assert found["tasks"][task]["retries"] == (2 if task.startswith("check_") else 5)
+    differing = {"type", "retries", "polls"}
+    assert {n: v for n, v in found["tasks"][task].items() if n not in differing} == {
+        n: v for n, v in with_glue["tasks"][task].items() if n not in differing
+    }
+
+
+def test_a_container_of_transform_may_go_to_batch_like_any_other(airflow_in_batch: Asked) -> None:
+    for text in airflow_in_batch.answer["variants"]["transform on ECS in batch"]["errors"].values():
+        assert "expected the option batch_queue in section [deftunes]" in text
+
+
+@pytest.mark.parametrize("dag", EDGES)
+def test_glue_is_what_no_word_means(airflow: Asked, airflow_in_batch: Asked, dag: str) -> None:
+    said = airflow_in_batch.answer["variants"]["transform on glue"]
+    assert said["digests"][dag] == airflow.answer["dags"][dag]["digest"]
+
+
+def test_another_word_than_glue_or_ecs_is_refused_at_parse(airflow_in_batch: Asked) -> None:
+    said = airflow_in_batch.answer["variants"]["transform on lambda"]["errors"]
+    assert len(said) == len(EDGES)
+    for text in said.values():
+        assert "expected glue or ecs as the option transform_on in section [deftunes]" in text
+        assert "got lambda; see docs/aws.md" in text
+
+
 @pytest.mark.parametrize("option", ["release", "subnets", "security_groups", "batch_queue"])
 def test_a_missing_setting_is_named(airflow_in_batch: Asked, option: str) -> None:
     said = airflow_in_batch.answer["variants"][f"no {option}"]["errors"]
@@ -236,7 +277,7 @@ def test_whoever_is_on_call_is_told_what_to_do(airflow: Asked, dag: str) -> None
 
 def test_every_setting_is_documented() -> None:
     text = (DAGS / "deftunes_tasks.py").read_text("utf-8")
-    read = set(re.findall(r'_(?:list_)?option\(["\'](\w+)', text))
+    read = set(re.findall(r'_(?:(?:list_)?option|choice)\(["\'](\w+)', text))
     assert {row[0].strip("`") for row in table_after(REPOSITORY / "docs" / "aws.md", "| Option |")} == read
     told = (REPOSITORY / "terraform/main.tf").read_text("utf-8").partition("dag_settings = {")[2]
     set_on_aws = set(re.findall(r"^    (\w+) +=", told.partition("\n  }")[0], re.MULTILINE))

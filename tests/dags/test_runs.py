@@ -139,6 +139,22 @@ def test_a_batch_job_is_submitted_with_the_stages_command(airflow_in_batch: Aske
     assert airflow_in_batch.requests("RunTask") == []
 
 
+def test_transform_and_quality_run_as_containers_where_the_settings_say(airflow_on_ecs: Asked) -> None:
+    run = airflow_on_ecs.answer["runs"]["transform and quality"]
+    assert run["tasks"] == {"transform_songs": ["success", 1], "quality_songs": ["success", 1]}
+    for task in ("transform_songs", "quality_songs"):
+        (request,) = starts_of(airflow_on_ecs, task)
+        command = [*PLATFORM["tasks"][task]["command"], "--start", "2020-04-01", "--end", "2020-04-02"]
+        assert request["overrides"] == {"containerOverrides": [{"name": PLATFORM["container"], "command": command}]}
+        assert f'{{"logged_by": "{task}"}}' in airflow_on_ecs.printed
+    assert airflow_on_ecs.requests("StartJobRun") == []
+
+
+def test_a_refusal_of_quality_as_a_container_is_not_tried_again(airflow_on_ecs: Asked) -> None:
+    ended = airflow_on_ecs.answer["runs"]["containers that fail"]["tasks"]
+    assert ended == {"transform_users": ["failed", 3], "quality_sessions": ["failed", 1]}  # exit codes 75 and 3
+
+
 def test_airflow_asks_aws_for_nothing_that_terraform_does_not_grant(airflow: Asked, airflow_in_batch: Asked) -> None:
     text = (REPOSITORY / "terraform/modules/orchestration/main.tf").read_text("utf-8")
     granted = {action.lower() for action in re.findall(r'"(?:ecs|glue|batch|logs):(\w+)"', text)}

@@ -19,14 +19,18 @@ from deftunes.embedded.process import free_port
 PROGRAMS = REPOSITORY / "tests" / "dags"
 ENVIRONMENT = REPOSITORY / ".venv" / "airflow"
 PLATFORM: dict[str, Any] = json.loads((REPOSITORY / "platform.json").read_text("utf-8"))
-# What each task that is no success is started from ends with; see local_aws.py.
-ENDS = {
+# What tasks and Glue jobs that are no success end with; see local_aws.py.
+TASKS_END = {
     "extract_users": "3",
     "extract_sessions": "75",
     "publish_users": "never",
     "publish_sessions": "lost",
     "load_users": "2",
     "load_sessions": "137",
+    "transform_users": "75",
+    "quality_sessions": "3",
+}
+JOBS_END = {
     "transform_users": "FAILED",
     "quality_users": "STOPPED",
     "transform_sessions": "ERROR",
@@ -46,6 +50,7 @@ IN_BATCH = {
     "AIRFLOW__DEFTUNES__END_DATE": "2020-03-03",
     "AIRFLOW__DEFTUNES__POLL_SECONDS": "2",
 }
+ON_ECS = {"AIRFLOW__DEFTUNES__TRANSFORM_ON": "ecs"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class LocalAws:
             container = {
                 "image": "none",
                 "command": task["command"],
-                "environment": [{"name": "END", "value": ENDS.get(name, "0")}],
+                "environment": [{"name": "END", "value": TASKS_END.get(name, "0")}],
                 "logConfiguration": {"logDriver": "awslogs", "options": options},
             }
             ecs.register_task_definition(
@@ -128,7 +133,7 @@ class LocalAws:
                 Name=job["name"], Role="role", GlueVersion="5.0",
                 Command={"Name": "glueetl", "ScriptLocation": "s3://none/glue_stage.py"},
                 DefaultArguments={
-                    **job["arguments"], "--END": ENDS.get(name, "SUCCEEDED"), "--BUSY": str(BUSY.get(name, 0))
+                    **job["arguments"], "--END": JOBS_END.get(name, "SUCCEEDED"), "--BUSY": str(BUSY.get(name, 0))
                 },
             )  # fmt: skip
         for client in (ecs, batch, glue, logs):
@@ -193,12 +198,29 @@ RUNS = {
 IN_BATCH_RUNS = {
     "in batch": of_api("extract_users", "load_users", "load_sessions", at="2020-03-02T00:00:00+00:00", retries=1)
 }
-LAPTOP: dict[str, str | None] = dict.fromkeys(IN_BATCH)
+ON_ECS_RUNS = {
+    "transform and quality": {
+        "dag": "deftunes_songs_pipeline_dag",
+        "only": ["transform_songs", "quality_songs"],
+        "at": "2020-04-02T00:00:00+00:00",
+    },
+    "containers that fail": of_api("transform_users", "quality_sessions", at="2020-04-03T00:00:00+00:00", retries=2),
+}
+LAPTOP: dict[str, str | None] = dict.fromkeys([*IN_BATCH, *ON_ECS])
 VARIANTS: dict[str, dict[str, str | None]] = {
     "the laptop's again": LAPTOP,
     **{
         f"no {option}": {**SETTINGS, **LAPTOP, f"AIRFLOW__DEFTUNES__{option.upper()}": ""}
         for option in ("release", "subnets", "security_groups")
     },
-    "no batch_queue": {**SETTINGS, **IN_BATCH, "AIRFLOW__DEFTUNES__BATCH_QUEUE": ""},
+    "transform on lambda": {**SETTINGS, **LAPTOP, "AIRFLOW__DEFTUNES__TRANSFORM_ON": "lambda"},
+    "transform on glue": {**SETTINGS, **LAPTOP, "AIRFLOW__DEFTUNES__TRANSFORM_ON": "glue"},
+    "transform on ECS in batch": {
+        **SETTINGS,
+        **IN_BATCH,
+        **ON_ECS,
+        "AIRFLOW__DEFTUNES__BATCH_STAGES": "transform",
+        "AIRFLOW__DEFTUNES__BATCH_QUEUE": "",
+    },
+    "no batch_queue": {**SETTINGS, **LAPTOP, **IN_BATCH, "AIRFLOW__DEFTUNES__BATCH_QUEUE": ""},
 }

@@ -32,17 +32,18 @@ VARIABLES = {
     "emails": '["oncall@example.com"]',
 }
 READERS = "10.30.0.0/16"
-DASHBOARDS = {
+OPTIONS = {
+    "transform_on": "ecs",
     "dashboards": f'''{{
       certificate_arn = "arn:aws:acm:{REGION}:{ACCOUNT}:certificate/one",
       client_cidrs = ["{READERS}"]
-    }}'''
+    }}''',
 }
 # Each environment as it is committed, and one with what both leave out: its values, and those on top of them.
 PLANS: dict[str, tuple[str, dict[str, str]]] = {
     "dev": ("dev", {}),
     "prod": ("prod", {}),
-    "dashboards": ("prod", DASHBOARDS),
+    "dashboards": ("prod", OPTIONS),
 }
 
 Json = dict[str, Any]

@@ -116,13 +116,24 @@ resource "aws_cloudwatch_event_target" "this" {
 ##### What the stages say of themselves: one JSON object a line, as the CLI prints it
 
 locals {
-  counts = merge([
-    for entity in var.entities : {
-      "published-${entity}" = { group = "publish", pattern = "{ $.stage = \"publish\" && $.entity = \"${entity}\" }", value = "1" }
-      "received-${entity}"  = { group = "glue_output", pattern = "{ $.stage = \"transform\" && $.entity = \"${entity}\" && $.received >= 0 }", value = "$.received" }
-      "rejected-${entity}"  = { group = "glue_output", pattern = "{ $.stage = \"transform\" && $.entity = \"${entity}\" && $.rejected >= 0 }", value = "$.rejected" }
-    }
-  ]...)
+  # Where transform may run: in a container, or as a Glue job.
+  transform_groups = { "" = "transform", "-glue" = "glue_output" }
+
+  counts = merge(
+    { for entity in var.entities : "published-${entity}" => { group = "publish", metric = "published-${entity}", pattern = "{ $.stage = \"publish\" && $.entity = \"${entity}\" }", value = "1" } },
+    [
+      for where, group in local.transform_groups : merge([
+        for entity in var.entities : {
+          for what in ["received", "rejected"] : "${what}-${entity}${where}" => {
+            group   = group
+            metric  = "${what}-${entity}"
+            pattern = "{ $.stage = \"transform\" && $.entity = \"${entity}\" && $.${what} >= 0 }"
+            value   = "$.${what}"
+          }
+        }
+      ]...)
+    ]...
+  )
 }
 
 resource "aws_cloudwatch_log_metric_filter" "this" {
@@ -134,7 +145,7 @@ resource "aws_cloudwatch_log_metric_filter" "this" {
 
   metric_transformation {
     namespace = var.name
-    name      = each.key
+    name      = each.value.metric
     value     = each.value.value
   }
 }

@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "log_groups" {
-  description = "Names of the log groups by key; publish and glue_output are counted from."
+  description = "Names of the log groups by key; publish, transform and glue_output are counted from."
   type        = map(string)
 
   validation {
-    condition     = contains(keys(var.log_groups), "publish") && contains(keys(var.log_groups), "glue_output")
-    error_message = "Expected publish and glue_output among the log groups: freshness and quarantine are counted there."
+    condition     = length(setsubtract(["publish", "transform", "glue_output"], keys(var.log_groups))) == 0
+    error_message = "Expected publish, transform and glue_output among the log groups: freshness and quarantine are counted there."
   }
 }
 

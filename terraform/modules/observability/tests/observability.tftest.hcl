@@ -4,7 +4,7 @@ mock_provider "aws" {
 
 variables {
   name        = "deftunes"
-  log_groups  = { publish = "/deftunes/publish", glue_output = "/deftunes/glue/output" }
+  log_groups  = { publish = "/deftunes/publish", transform = "/deftunes/transform", glue_output = "/deftunes/glue/output" }
   cluster     = "deftunes"
   glue_jobs   = ["deftunes-transform-songs"]
   emails      = ["oncall@example.com"]
@@ -51,6 +51,13 @@ run "logs_end_and_failure_delay_and_rejection_are_told" {
   }
 
   assert {
+    condition = alltrue([for what in ["received-users", "rejected-users"] : toset([
+      for filter in aws_cloudwatch_log_metric_filter.this : filter.log_group_name if filter.metric_transformation[0].name == what
+    ]) == toset(["/deftunes/transform", "/deftunes/glue/output"])])
+    error_message = "Rejected records must be counted wherever transform runs."
+  }
+
+  assert {
     condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.freshness), values(aws_cloudwatch_metric_alarm.quarantine)) : toset(alarm.alarm_actions) == toset(["arn:aws:sns:eu-central-1:123456789012:deftunes-alerts"])])
     error_message = "An alarm nobody hears is none."
   }
@@ -60,7 +67,7 @@ run "wrong_values_are_refused" {
   command = plan
 
   variables {
-    log_groups       = { publish = "/deftunes/publish" }
+    log_groups       = { publish = "/deftunes/publish", glue_output = "/deftunes/glue/output" }
     emails           = ["nobody"]
     retention_days   = 8
     freshness_days   = 30
