@@ -32,7 +32,7 @@ from deftunes.adapters.http_headers import (
 )
 from deftunes.adapters.http_links import UnreadableLinkError
 from deftunes.adapters.http_pages import DEFAULT_BOUNDS, PageBounds, PageCounter
-from deftunes.adapters.http_retry import TransientError, retrying
+from deftunes.adapters.http_retry import SharedPause, TransientError, retrying
 from deftunes.adapters.jsonarray import JsonArray, MalformedError, NotRecordsError, TruncatedError
 from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.errors import DeftunesError, RetriableError
@@ -105,6 +105,7 @@ class PurchaseApi:
         self._now = now
         self._clock = clock
         self._sleep = sleep
+        self._pause = SharedPause(clock, sleep)
         self._local = threading.local()
         self._connections: list[requests.Session] = []
 
@@ -183,6 +184,7 @@ class PurchaseApi:
         return page, retry.statistics["attempt_number"]
 
     def _try(self, url: str) -> _Page:
+        self._pause.wait()
         # Rows of customers: the file has no name, so it is gone with this process however that ends.
         with tempfile.TemporaryFile() as body:
             try:
@@ -190,7 +192,10 @@ class PurchaseApi:
                     check_status(response, url)
                     self._save(response, url, body)
                 records = _records(body, response, url)
-            except TransientError:
+            except TransientError as error:
+                # A wait beyond the budget ends the request, and with it the run: nobody need wait for that.
+                if error.is_busy and error.retry_after is not None and error.retry_after <= self._budget:
+                    self._pause.extend(error.retry_after)
                 # Whatever of that answer is still to come must not be taken for the next one.
                 self._connection().close()
                 raise

@@ -28,6 +28,8 @@ _TRANSIENT_STATUSES = {
     425: "Too Early",  # RFC 8470, 5.2
     429: "Too Many Requests",  # RFC 6585, 4
 }
+# Their Retry-After is for the client, not for this one request (RFC 9110, 15.6.4; RFC 6585, 4).
+_BUSY = {429, 503}
 # Any other 5xx is as a 500 (RFC 9110, 15), and passes. These speak of the request or of how the server is set up.
 _FINAL_SERVER_ERRORS = {
     501: "Not Implemented",
@@ -98,7 +100,12 @@ def check_status(response: requests.Response, url: str) -> None:
         return
     wait = retry_after(response)
     if _is_transient(status) or (status == requests.codes.accepted and wait is not None):
-        raise TransientError(f"HTTP {status}{_WHAT_COMES.get(status, '')}", wait, is_interim=status < requests.codes.ok)
+        raise TransientError(
+            f"HTTP {status}{_WHAT_COMES.get(status, '')}",
+            wait,
+            is_busy=status in _BUSY,
+            is_interim=status < requests.codes.ok,
+        )
     advice = _ADVICE.get(status) or _FINAL_SERVER_ERRORS.get(status)
     explained = f": {advice}" if advice else ". Check DEFTUNES_API_URL"
     raise DeftunesError(f"{redacted_url(url)}: expected HTTP 200, got HTTP {status}{explained}")

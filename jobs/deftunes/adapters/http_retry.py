@@ -1,5 +1,11 @@
-"""How a request is retried: exponential backoff with jitter, within a budget counted from its first failure."""
+"""How a request is retried: exponential backoff with jitter, within a budget counted from its first failure.
 
+A server that is too busy and says when to come back means everybody: until then no thread asks for anything.
+"""
+
+import math
+import random
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -22,12 +28,39 @@ _JITTER = wait_random(0, _FIRST_WAIT)
 
 
 class TransientError(Exception):
-    """One try failed, another may not. `retry_after`: seconds the server asked for; `is_interim`: it sent HTTP 1xx."""
+    """One try failed, another may not.
 
-    def __init__(self, got: str, retry_after: float | None = None, *, is_interim: bool = False) -> None:
+    `retry_after`: seconds the server asked for; `is_busy`: it asked because it has too much to do, whoever comes;
+    `is_interim`: it sent HTTP 1xx.
+    """
+
+    def __init__(
+        self, got: str, retry_after: float | None = None, *, is_busy: bool = False, is_interim: bool = False
+    ) -> None:
         super().__init__(got)
         self.retry_after = retry_after
+        self.is_busy = is_busy
         self.is_interim = is_interim
+
+
+class SharedPause:
+    """The time until which all threads leave a busy server alone."""
+
+    def __init__(self, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._until = -math.inf
+
+    def extend(self, seconds: float) -> None:
+        """Ask nothing for so long, counted from now."""
+        with self._lock:
+            self._until = max(self._until, self._clock() + seconds)
+
+    def wait(self) -> None:
+        """Sleep until it is over, and a little longer, each thread another time: they come back one after another."""
+        while (left := self._until - self._clock()) > 0:
+            self._sleep(left + random.uniform(0, _FIRST_WAIT))  # noqa: S311 - no secret
 
 
 def retrying(budget: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> Retrying:

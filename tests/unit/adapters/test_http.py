@@ -3,7 +3,9 @@ import gzip
 import ssl
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -241,6 +243,37 @@ def test_retry_after_is_honoured(retry_after: str) -> None:
     with stub_api(busy, GOOD) as stub, client(stub) as (api, clock):
         users(api)
     assert [7 <= wait <= 7.5 for wait in clock.waits] == [True]
+
+
+@pytest.mark.parametrize(
+    ("status", "shared"),
+    [(429, True), (503, True), (500, False), (202, False)],  # the last two speak of one request
+)
+def test_a_busy_server_is_left_alone_by_every_thread(status: int, shared: bool) -> None:
+    busy = Reply(b"", status=status, headers={"Retry-After": "7"})
+    clock, waits = Clock(), []
+    struck, other_came = threading.Event(), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread() is threading.main_thread():
+            waits.append(seconds)
+            clock.sleep(seconds)
+        else:  # the thread whose request was struck
+            struck.set()
+            assert other_came.wait(5)
+
+    with (
+        stub_api(busy) as stub,
+        PurchaseApi(stub.url, budget=30, timeout=5, now=lambda: NOW, clock=lambda: clock.now, sleep=sleep) as api,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        first = pool.submit(users, api)
+        assert struck.wait(5)
+        users(api)
+        other_came.set()
+        first.result(5)
+
+    assert [7 <= seconds <= 7.5 for seconds in waits] == ([True] if shared else [])
 
 
 @pytest.mark.parametrize("retry_after", ["soon", "-3", "", "0"])
