@@ -1,7 +1,8 @@
 """Records of the API on their way to a landing: the check that they are what was asked for, and the file they go to."""
 
+import gzip
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,11 @@ class RecordProbe:
         self._entity = entity
         self._fields = fields
         self._recognized = False
+
+    @property
+    def recognized(self) -> bool:
+        """Whether any record was."""
+        return self._recognized
 
     def observe(self, records: Iterable[bytes]) -> None:
         """Look at more records, until one is recognized."""
@@ -90,6 +96,12 @@ class RecordFile:
         digest = digest_of(self._digests)
         self._digests.clear()
         return digest
+
+    def records(self) -> Iterator[bytes]:
+        """The records of a file that is complete, read again."""
+        with gzip.open(self._path, "rb") as lines:
+            for line in lines:
+                yield line[:-1]
 
     def _flush(self) -> None:
         if self._lines:

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import re
 import tempfile
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -17,8 +18,9 @@ from deftunes.core import layout
 from deftunes.core.entities import Entity
 from deftunes.core.errors import DeftunesError, RefusedError, RetriableError
 from deftunes.core.interval import ONE_DAY, Interval, read_instant
+from deftunes.extract.asked import Asked
 from deftunes.extract.landed import Landed
-from deftunes.extract.sessions import _DayPartitioner, day_of, land_sessions, windows
+from deftunes.extract.sessions import _DayPartitioner, day_of, land_sessions
 from deftunes.state.landings import Landings, days_to_ask
 from deftunes.transform.conform import session_rows, user_rows
 from support.api import NOW, Reply, StubApi, json_reply, stub_api
@@ -26,6 +28,7 @@ from support.lakes import MemoryLake, landed_records
 
 JANUARY = Interval(date(2026, 1, 1), date(2026, 2, 1))
 DAY = date(2026, 1, 10)
+_DATES = re.compile(r"start_date=([-\d]+)&end_date=([-\d]+)")
 NEXT = "Fri, 02 Jan 2026 12:00:00 GMT"
 
 
@@ -138,18 +141,103 @@ def test_the_edges_of_every_day_land_in_it(
     assert {unit: len(lines) for unit, lines in in_use(lake).items()} == {str(day): 6 for day in JANUARY.days()}
 
 
-def test_each_day_has_a_receipt_with_its_request_and_the_earliest_clock(stub: StubApi, lake: MemoryLake) -> None:
+def test_each_day_has_a_receipt_with_its_requests_and_the_earliest_clock(stub: StubApi, lake: MemoryLake) -> None:
     late = json_reply(session(1, "2026-01-02T10:00:00"), date="Thu, 01 Jan 2026 12:00:07 GMT")
-    stub.otherwise = lambda _path, query: late if query["start_date"] == "2025-12-31" else json_reply()
+    stub.otherwise = lambda _path, query: late if query["start_date"] == "2026-01-02" else json_reply()
 
     landed = land(stub, lake)
 
     receipts = Landings(lake, Entity.SESSIONS).in_use_between(JANUARY)
     assert len(receipts) == len(landed.written) == 31
     assert {receipt.extracted_at for receipt in receipts.values()} == {datetime(2026, 1, 1, 12, tzinfo=UTC)}
-    assert {receipt.requests[0] for receipt in receipts.values()} == {f"GET {target}" for target in stub.asked}
+    assert {request for receipt in receipts.values() for request in receipt.requests} == {
+        f"GET {target}" for target in stub.asked
+    }
+    assert "GET /sessions?start_date=2026-01-02&end_date=2026-01-03" in receipts["2026-01-02"].requests
     assert (receipts["2026-01-02"].rows, receipts["2026-01-03"].rows, receipts["2026-01-03"].parts) == (1, 0, ())
-    assert (landed.rows, landed.tries) == (1, 2)
+    assert (landed.rows, landed.tries) == (1, len(stub.asked))
+
+
+def dates_asked(stub: StubApi) -> list[tuple[str, str]]:
+    return sorted((found[1], found[2]) for target in stub.asked if (found := _DATES.search(target)))
+
+
+def busy_month() -> list[dict[str, Any]]:
+    """A session each hour of December to February."""
+    hours = (datetime(2025, 12, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(90 * 24))
+    return [session(number, instant.isoformat()) for number, instant in enumerate(hours)]
+
+
+def test_an_api_that_counts_end_date_is_asked_for_each_date_once(stub: StubApi, lake: MemoryLake) -> None:
+    stub.otherwise = Shop(busy_month(), inclusive=True, zone=UTC)
+
+    assert land(stub, lake).rows == 31 * 24
+
+    # From New Year's Eve to the first of February, and one after it.
+    asked = [date(2025, 12, 31) + timedelta(days=number) for number in range(34)]
+    pairs = zip(asked[::2], asked[1::2], strict=True)
+    assert dates_asked(stub) == [(f"{start}", f"{end}") for start, end in pairs]
+
+
+@pytest.mark.parametrize(
+    ("inclusive", "zone"),
+    [
+        (False, UTC),  # what a pair brings is its first date
+        (True, timezone(timedelta(hours=14))),  # its second date is over before it can be told from the first
+    ],
+)
+def test_a_date_that_an_answer_does_not_show_is_asked_for_again(
+    stub: StubApi, lake: MemoryLake, inclusive: bool, zone: timezone
+) -> None:
+    stub.otherwise = Shop(busy_month(), inclusive=inclusive, zone=zone)
+
+    assert land(stub, lake).rows == 31 * 24
+
+    starts = [start for start, _ in dates_asked(stub)]
+    assert starts == [f"{date(2025, 12, 31) + timedelta(days=number)}" for number in range(33)]
+    assert {unit: len(lines) for unit, lines in in_use(lake).items()} == {f"{day}": 24 for day in JANUARY.days()}
+
+
+def test_a_session_that_changed_between_two_answers_lands_as_the_later_one_has_it(
+    stub: StubApi, lake: MemoryLake
+) -> None:
+    # Noon is no sign that the date was counted, so each second date is asked for again.
+    sold = [session(number, f"{day}T12:00:00") for number, day in enumerate(JANUARY.widened(2).days())]
+    shop = Shop(sold, inclusive=True, zone=UTC)
+
+    def answer(path: str, query: dict[str, str]) -> Reply:
+        records = json.loads(shop(path, query).body)
+        return json_reply(*({**record, "user_agent": query["start_date"]} for record in records))
+
+    stub.otherwise = answer
+    land(stub, lake)
+
+    landed = [json.loads(line) for lines in in_use(lake).values() for line in lines]
+    assert [(one["session_start_time"][:10], one["user_agent"]) for one in landed] == [
+        (f"{day}", f"{day}") for day in JANUARY.days()
+    ]
+
+
+def test_records_that_came_twice_in_one_answer_land_twice(stub: StubApi, lake: MemoryLake) -> None:
+    twice = [session(1, "2026-01-10T12:00:00"), session(1, "2026-01-10T12:00:00")]
+    other = {**session(1, "2026-01-10T12:00:00"), "user_agent": "another"}
+    nameless = [{"session_start_time": "2026-01-11T12:00:00"}, {"session_start_time": "2026-01-11T12:00:00", "a": 1}]
+    stub.otherwise = Shop([*twice, other, *nameless], inclusive=True, zone=UTC)
+
+    land(stub, lake)
+
+    assert [len(in_use(lake)[day]) for day in ("2026-01-10", "2026-01-11")] == [3, 2]
+
+
+def test_records_without_a_session_in_them_are_let_pass_where_they_come_with_every_answer(
+    stub: StubApi, lake: MemoryLake
+) -> None:
+    stub.otherwise = Shop([{"strange": 1}, session(1, "2026-01-10T12:00:00")], inclusive=True, zone=UTC)
+
+    land(stub, lake)
+
+    found = in_use(lake)
+    assert (len(found["2026-01-10"]), found["2026-01-01~unplaced"]) == (1, [b'{"strange": 1}'])
 
 
 def test_an_empty_interval_is_a_success(stub: StubApi, lake: MemoryLake) -> None:
@@ -157,7 +245,7 @@ def test_an_empty_interval_is_a_success(stub: StubApi, lake: MemoryLake) -> None
     assert in_use(lake) == {"2026-01-10": []}
 
 
-def test_the_same_sessions_again_write_nothing_also_by_other_windows(stub: StubApi, lake: MemoryLake) -> None:
+def test_the_same_sessions_again_write_nothing_also_by_other_requests(stub: StubApi, lake: MemoryLake) -> None:
     sold = [session(number, f"2026-01-{number % 31 + 1:02}T12:00:00") for number in range(100)]
     sold.append(session(100, "yesterday"))
     stub.otherwise = Shop(sold, inclusive=True, zone=UTC)
@@ -237,7 +325,7 @@ def test_repaired_times_empty_the_undated_landing(stub: StubApi, lake: MemoryLak
     ],
     ids=str,
 )
-def test_one_broken_window_lands_nothing(
+def test_one_broken_answer_lands_nothing(
     stub: StubApi, lake: MemoryLake, asked: int, reply: Reply, kind: type[DeftunesError]
 ) -> None:
     sold = [session(number, f"2026-01-{number % 31 + 1:02}T12:00:00") for number in range(100)]
@@ -293,25 +381,6 @@ def test_look_back_asks_again_for_days_that_are_landed_and_brings_in_no_other(st
     stub.otherwise = Shop([session(1, "2026-01-08T12:00:00")], inclusive=True, zone=UTC)
     assert land(stub, lake, asked.widened(3), days=days).written == ("2026-01-10", "2026-01-11")
     assert "2026-01-08" not in in_use(lake)
-
-
-@settings(max_examples=50)
-@given(st.sets(st.integers(0, 400), min_size=1))
-def test_windows_hold_every_day_once_in_order_and_stay_short(numbers: set[int]) -> None:
-    days = sorted(date(2026, 1, 1) + timedelta(days=number) for number in numbers)
-
-    found = windows(days)
-
-    assert [day for window in found for day in window] == days
-    assert all((window[-1] - window[0]).days < 16 for window in found)
-
-
-def test_long_runs_of_days_are_cut_evenly_and_near_days_share_a_window() -> None:
-    assert [len(window) for window in windows(list(JANUARY.days()))] == [16, 15]
-    assert [len(window) for window in windows(list(JANUARY.widened(2).days()))] == [11, 11, 11]
-    assert [len(window) for window in windows([DAY])] == [1]
-    assert windows([DAY - 3 * ONE_DAY, DAY]) == [[DAY - 3 * ONE_DAY, DAY]]
-    assert windows([DAY - 4 * ONE_DAY, DAY]) == [[DAY - 4 * ONE_DAY], [DAY]]
 
 
 def test_days_that_are_dated_in_the_future_shut_out_nothing(stub: StubApi, lake: MemoryLake) -> None:
@@ -383,7 +452,7 @@ def test_no_record_stops_another(strange: list[dict[str, str]]) -> None:
     with tempfile.TemporaryFile() as body, tempfile.TemporaryDirectory() as folder:
         body.write(f"[{','.join([*texts, good])}]".encode())
         found = [line for batch in JsonArray(body).lines() for line in batch]
-        partitioner = _DayPartitioner([DAY], Path(folder))
+        partitioner = _DayPartitioner(Asked(DAY, DAY + ONE_DAY), [DAY], Path(folder))
         with contextlib.closing(partitioner):
             partitioner.receive(found)
             partitioner.files[DAY].finish()
