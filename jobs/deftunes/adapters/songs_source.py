@@ -202,7 +202,15 @@ class SongsSnapshot:
             schema = pa.schema([field for field in reader.schema if field.name in {*COLUMNS, UNREADABLE}])
             repeating = [name for name in _REPEATING if name in schema.names]
             writer = opened.enter_context(
-                pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, use_dictionary=repeating)
+                pq.ParquetWriter(
+                    path,
+                    schema,
+                    compression="zstd",
+                    compression_level=1,
+                    use_dictionary=repeating,
+                    # A sixth of the writing; whoever reads a landing reads it whole.
+                    write_statistics=False,
+                )
             )
 
             def write(batch: pa.RecordBatch) -> None:
