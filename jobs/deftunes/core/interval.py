@@ -25,6 +25,7 @@ _COMMON = re.compile(
     re.ASCII,
 )
 _MICROSECONDS = {"hour": 3_600_000_000, "minute": 60_000_000, "second": 1_000_000}
+_LAST_HOUR = 23
 _WIDEST_OFFSET = timedelta(hours=14)
 ONE_DAY = timedelta(days=1)
 
@@ -44,11 +45,14 @@ def read_instant(text: object) -> datetime | None:
 
 def read_day(text: object) -> date | None:
     """The UTC day of the instant that `text` names: `read_instant(text).date()`, for half the time on most records."""
-    if isinstance(text, str) and (match := _COMMON.fullmatch(text)) and match[1] in {None, "Z"}:
-        try:
-            return date.fromisoformat(text[:10])
-        except ValueError:
-            return None
+    if isinstance(text, str) and (match := _COMMON.fullmatch(text)):
+        zone = match[1]
+        # So far from midnight that no minutes of the offset lead to another day.
+        if zone in {None, "Z"} or 0 < int(text[11:13]) - int(zone[:3]) < _LAST_HOUR:
+            try:
+                return date.fromisoformat(text[:10])
+            except ValueError:
+                return None
     instant = read_instant(text)
     return None if instant is None else instant.date()
 
