@@ -1,11 +1,11 @@
 """Records of the API on their way to a landing: the check that they are what was asked for, and the file they go to."""
 
 import gzip
-import zlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
+from isal import isal_zlib
 
 from deftunes.adapters.http import ApiResponse
 from deftunes.adapters.jsonarray import without_surrogates
@@ -18,9 +18,8 @@ PART = "part-00000.jsonl.gz"
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BUFFER = 1 << 18
-# Measured on sessions: level 6 makes files a fifth smaller than level 1 and takes twice as long.
 _GZIP_LEVEL = 1
-_GZIP = zlib.MAX_WBITS | 16
+_GZIP = isal_zlib.MAX_WBITS | 16
 
 
 class RecordProbe:
@@ -69,8 +68,8 @@ class RecordFile:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("wb")
-        # zlib writes a header without a time, so the bytes do not depend on when they were made.
-        self._gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP)
+        # Its header is without a time, so the bytes do not depend on when they were made.
+        self._gzip = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, _GZIP)
         self._lines: list[bytes] = []
         self._waiting = 0
         self._digests: list[bytes] = []
