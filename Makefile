@@ -14,6 +14,8 @@ WORKERS ?= 2
 # Settings of `make demo`: MSD's CSV or track_metadata.db, and the number of days. Empty: the command's own defaults.
 SONGS ?=
 DAYS ?=
+# Of `make benchmark`: names of benchmarks and options, as benchmarks/suite.py takes them. Empty: all.
+BENCHMARK ?=
 # The one tag of all images, and the version that `make release` gives them.
 TAG ?= dev
 VERSION ?=
@@ -90,6 +92,10 @@ e2e: spark images ## Everything in containers: the demo, reruns, kills and resta
 drills: spark ## Every order of intervals, every bad record, every kill -9, two runs at once, a busy S3: half an hour
 	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m drill tests/drills
 
+.PHONY: benchmark
+benchmark: setup $(VENV)/.benchmark ## The platform beside what others would use, in one table: [BENCHMARK="NAME --option ..."]
+	PYTHONPATH=benchmarks:tests $(BIN)/python benchmarks/suite.py $(BENCHMARK)
+
 .PHONY: world
 world: setup ## Draw the board's world map again, after its geometry or the drawing library changed
 	$(BIN)/python release/world.py
@@ -112,6 +118,7 @@ lock: ## Pin every package anew (needs uv), to be reviewed like code
 	@command -v uv >/dev/null || { echo "make lock needs uv: python -m pip install uv" >&2; exit 1; }
 	$(LOCK) $(EXTRAS:%=--extra %) --output-file requirements.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --extra spark --extra java --output-file requirements-spark.txt pyproject.toml
+	$(LOCK) --extra benchmark --output-file requirements-benchmark.txt pyproject.toml
 	$(LOCK) --constraints requirements.txt --output-file requirements-build.txt requirements-build.in
 	$(LOCK) --output-file terraform/requirements-checkov.txt terraform/requirements-checkov.in
 	$(LOCK) --constraints requirements.txt --output-file terraform/requirements-glue.txt terraform/requirements-glue.in
@@ -207,6 +214,13 @@ $(VENV)/.spark: requirements-spark.txt jobs/deftunes/adapters/jars.txt $(VENV)/.
 $(VENV)/.checkov: terraform/requirements-checkov.txt $(VENV)/bin/python
 	$(BIN)/python -m venv $(VENV)/checkov
 	$(VENV)/checkov/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
+
+# What the benchmarks compare with pins other versions of what the platform uses.
+$(VENV)/.benchmark: requirements-benchmark.txt $(VENV)/bin/python
+	@echo "installing what the benchmarks compare with into $(VENV)/benchmark, which takes a minute the first time"
+	$(BIN)/python -m venv --clear $(VENV)/benchmark
+	$(VENV)/benchmark/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps --only-binary :all: -r $<
 	@touch $@
 
 # Airflow as well. Its empty database is made once: the tests copy it.

@@ -1,98 +1,105 @@
-"""Sessions: the extract of a month against `curl` of the same month, from the simulator, in one run.
+"""Sessions: the extract of a month beside `curl` of the same month and what others would use; also under faults.
 
-    python benchmarks/extract_sessions.py [--sessions 50000] [--rounds 3] [--warm]
-
-Each gets a simulator that has to make the month up while it is asked for, as an API does that reads a database;
-`--warm` lets it answer from memory, which costs next to nothing and leaves only the work on our side.
-
-Prints the medians, their ratio, the processor time and the peak memory of the extract's own process. Both write to this
-machine's disk; S3 is left out, it is the same for every tool.
+Each tool gets a simulator of its own, which has to make the month up while it is asked for, as an API does that reads a
+database. Under a burst, seven requests are answered wrongly, each in another way.
 """
 
 import argparse
+import gzip
+import hashlib
 import json
-import resource
-import shutil
-import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from folder_lake import FolderLake
+from contest import Tool, compete, python, table, written
+from month import END, START
 
-from deftunes.adapters.http import PurchaseApi
-from deftunes.core.entities import Entity
-from deftunes.core.interval import Interval
-from deftunes.extract.sessions import land_sessions
-from deftunes.state.landings import Landings
+from deftunes.core.interval import Interval, read_instant
+from support.simulator import running_simulator
 
-MONTH = Interval(date(2026, 1, 1), date(2026, 2, 1))
+MONTH = Interval(START, END)
+BURST: tuple[Mapping[str, object], ...] = (
+    {"kind": "status", "status": 503, "requests": 1},
+    {"kind": "status", "status": 429, "retry_after": "1", "requests": 1},
+    {"kind": "reset", "requests": 1},
+    {"kind": "reset_midway", "requests": 1},
+    {"kind": "truncated_length", "requests": 1},
+    {"kind": "truncated_chunked", "requests": 1},
+    {"kind": "malformed_json", "requests": 1},
+)
+_FIELDS = ("session_id", "user_id", "user_agent")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The size."""
+    parser.add_argument("--sessions", type=int, default=50_000, help="sessions of the month")
+
+
+def run(options: argparse.Namespace) -> Iterator[str]:
+    """Measure the month as it is, then under a burst."""
+    curl = Tool("curl", _curl)
+    others = [
+        Tool("deftunes extract sessions", python("deftunes_sessions.py")),
+        Tool("requests, eight threads", python("threads_sessions.py")),
+        Tool("dlt", python("dlt_sessions.py", peer=True)),
+    ]
+    quiet = partial(_simulator, options.sessions, ())
+    yield table(f"sessions, {options.sessions} in a month", compete([curl, *others], options.rounds, quiet, _checksum))
+    struck = partial(_simulator, options.sessions, BURST)
+    yield table(
+        f"sessions, {options.sessions} in a month, a burst of {len(BURST)} faults",
+        compete(others, options.rounds, struck, _checksum),
+    )
 
 
 @contextmanager
-def simulator(sessions: int, days: int = (MONTH.end - MONTH.start).days) -> Iterator[str]:
-    """A simulator that sells this many sessions in so many days."""
-    command = [
-        sys.executable, "-m", "purchase_api", "serve", "--port=0", "--start=2025-12-01", "--clock=2026-03-01T00:00:00",
-        f"--sessions-per-day={sessions // days}", f"--users={max(100, sessions // 50)}",
-    ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        try:
-            yield json.loads(process.stdout.readline())["url"]
-        finally:
-            process.terminate()
+def _simulator(sessions: int, faults: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    """A simulator that sells this many sessions in the month."""
+    days = (MONTH.end - MONTH.start).days
+    with running_simulator(
+        users=max(100, sessions // 50),
+        sessions_per_day=sessions // days,
+        start="2025-12-01",
+        clock="2026-03-01T00:00:00",
+    ) as simulator:
+        simulator.faults(*faults)
+        yield simulator.url
 
 
-def curl(url: str) -> float:
-    """Seconds that `curl` takes for the month, in one request."""
-    started = time.perf_counter()
+def _curl(url: str, out: Path) -> Sequence[str]:
     query = f"start_date={MONTH.start}&end_date={MONTH.end}"
-    subprocess.run(["curl", "-sf", "-o", "/dev/null", f"{url}/sessions?{query}"], check=True)
-    return time.perf_counter() - started
+    return ["curl", "-sf", "-o", str(out / "sessions.json"), f"{url}/sessions?{query}"]
 
 
-def extract(url: str) -> float:
-    """Seconds that the extract takes for the month, into an empty lake."""
-    folder = Path(tempfile.mkdtemp())
-    started, used = time.perf_counter(), time.process_time()
-    with PurchaseApi(url, budget=0, timeout=60) as api:
-        landed = land_sessions(
-            api, Landings(FolderLake(folder), Entity.SESSIONS), MONTH, MONTH.days(), max_shrink=0.2, concurrency=8
-        )
-    seconds, used = time.perf_counter() - started, time.process_time() - used
-    print(
-        f"  {landed.rows} sessions, {landed.bytes / 1e6:.0f} MB in {landed.tries} requests: {seconds:.2f} s, "
-        f"{used:.2f} s of a processor"
-    )
-    shutil.rmtree(folder)
-    return seconds
+def _checksum(out: Path) -> Mapping[str, object]:
+    """The number of sessions of the month and a sum over each field, whatever the order and the format."""
+    sums: dict[str, int] = {}
+    rows = 0
+    for session in _records(out):
+        start = read_instant(session.get("session_start_time"))
+        if start is None or start.date() not in MONTH:
+            continue
+        rows += 1
+        items = session.get("session_items")
+        values = {
+            **{name: session.get(name) for name in _FIELDS},
+            "session_start_time": start.isoformat(),
+            "session_items": json.loads(items) if isinstance(items, str) else items,
+        }
+        for name, value in values.items():
+            digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
+            sums[name] = (sums.get(name, 0) + int.from_bytes(digest[:8])) % (1 << 64)
+    return {"rows": rows, **sums}
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--sessions", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--warm", action="store_true")
-    options = parser.parse_args()
-
-    def measure(run: Callable[[str], float]) -> float:
-        with simulator(options.sessions) as url:
-            if options.warm:
-                curl(url)
-            return run(url)
-
-    pairs = [(measure(curl), measure(extract)) for _ in range(options.rounds)]
-    peer, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"curl {peer:.2f} s, extract {ours:.2f} s: {ours / peer:.2f} x, peak {peak} MiB")
-
-
-if __name__ == "__main__":
-    main()
+def _records(out: Path) -> Iterator[dict[str, Any]]:
+    whole = out / "sessions.json"
+    if whole.exists():
+        yield from json.loads(whole.read_bytes())
+        return
+    for path in written(out, "*.jsonl*"):
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+            yield from map(json.loads, lines)
