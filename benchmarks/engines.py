@@ -1,15 +1,11 @@
 """Transform, quality and publish on both engines, over the same landings: seconds and memory of cold processes.
 
-    .venv/bin/python benchmarks/engines.py [--sessions 1000] [--days 1] [--songs 0] [--rounds 3]
-
-The simulator sells so many sessions on these days; with --songs, the catalogue has so many songs instead, is published
-once, and 1,000 of them are changed. Every round begins with the same landings in a copy of DEFTUNES_HOME. Prints the
-medians, the ratio, and the highest resident memory of the process and its children; a result counts only where
-both engines have written the same rows.
+A batch has the sessions of one day or of a month; with --engine-songs a catalogue is published, and 1,000 of its songs
+are changed. Every round begins with the same landings in a copy of DEFTUNES_HOME. A result counts only where both
+engines have written the same rows.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -17,20 +13,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psutil
-from extract_sessions import MONTH, simulator
+from month import END, START
 
 from deftunes import embedded
 from deftunes.adapters.catalog import open_catalog, silver_table
 from deftunes.core.entities import Entity
 from deftunes.core.services import Service
 from deftunes.core.settings import Settings
+from support.catalogue import Catalogue
+from support.simulator import running_simulator
 
 STAGES = ("transform", "quality", "publish")
 CHANGED = 1_000
@@ -120,69 +119,77 @@ class Watch(threading.Thread):
         self.peak = max(self.peak, memory)
 
 
-def prepare(platform: Platform, options: argparse.Namespace) -> tuple[str, ...]:
-    """Land what is to be measured; returns the words that name it to a stage."""
-    days = ("--start", str(MONTH.start), "--end", str(MONTH.start + timedelta(days=options.days)))
-    if not options.songs:
-        with simulator(options.sessions, options.days) as url:
-            platform.run("extract", "sessions", *days, DEFTUNES_API_URL=url)
-        return ("sessions", *days)
+def land_sessions(sessions: int, platform: Platform) -> tuple[str, ...]:
+    """Land them; returns the words that name them to a stage."""
+    days = max(1, min(31, sessions // 1_000))
+    words = ("sessions", "--start", str(START), "--end", str(START + timedelta(days=days)))
+    with running_simulator(
+        users=max(100, sessions // 50),
+        sessions_per_day=sessions // days,
+        start="2025-12-01",
+        clock="2026-03-01T00:00:00",
+    ) as simulator:
+        platform.run("extract", *words, DEFTUNES_API_URL=simulator.url)
+    return words
+
+
+def land_songs(songs: int, platform: Platform) -> tuple[str, ...]:
+    """Publish a catalogue and land its changes; returns the words that name them to a stage."""
+    words = ("songs", "--start", str(START), "--end", str(END))
     dsn = embedded.resolve(Settings(home=platform.home), {Service.POSTGRES}).songs_dsn
     assert dsn
-    catalogue = {**platform.variables, "CATALOGUE": dsn.get_secret_value()}
-    for words in (("load", "--rows", str(options.songs)), ("mutate", "--seed", "1", "--updates", str(CHANGED))):
-        subprocess.run(
-            [sys.executable, "-m", "song_catalog", *words, "--dsn-env", "CATALOGUE"],
-            env=catalogue, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        platform.run("extract", "songs", *days)
-        if words[0] == "load":
-            taken = [platform.run(stage, "songs", *days, DEFTUNES_ENGINE="embedded") for stage in STAGES]
-            print(f"first load of {options.songs} songs, embedded: {describe(taken)}")
-    return ("songs", *days)
+    catalogue = Catalogue(dsn.get_secret_value())
+    catalogue.run("load", "--rows", songs)
+    for stage in ("extract", *STAGES):
+        platform.run(stage, *words, DEFTUNES_ENGINE="embedded")
+    catalogue.run("mutate", "--seed", 1, "--updates", CHANGED)
+    platform.run("extract", *words)
+    return words
 
 
-def describe(taken: list[Taken]) -> str:
-    """Seconds and memory of each stage."""
-    each = ", ".join(f"{name} {one.seconds:.1f} s" for name, one in zip(STAGES, taken, strict=True))
-    java = "java" if any(one.java for one in taken) else "no java"
-    return f"{sum(one.seconds for one in taken):.1f} s ({each}), {max(one.mebibytes for one in taken)} MiB, {java}"
+def _table(title: str, taken: dict[str, list[list[Taken]]], failure: str) -> str:
+    """What each engine took, as multiples of the embedded one."""
+    lines = [f"\n{title}", f"{'':28} {'seconds':>8} {'ratio':>7} {'of them transform':>18} {'peak MiB':>9}"]
+    base = 0.0
+    for engine, rounds in taken.items():
+        seconds = statistics.median(sum(one.seconds for one in stages) for stages in rounds)
+        transform = statistics.median(stages[0].seconds for stages in rounds)
+        peak = max(one.mebibytes for stages in rounds for one in stages)
+        base = base or seconds
+        java = "java" if any(one.java for stages in rounds for one in stages) else "no java"
+        ratio = failure or f"{seconds / base:.2f} x"
+        lines.append(f"{engine + ', ' + java:28} {seconds:8.1f} {ratio:>7} {transform:18.1f} {peak:9}")
+    return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sessions", type=int, default=1_000)
-    parser.add_argument("--days", type=int, default=1)
-    parser.add_argument("--songs", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--engines", default="embedded,spark")
-    options = parser.parse_args()
-    seconds: dict[str, list[float]] = {engine: [] for engine in options.engines.split(",")}
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The sizes."""
+    parser.add_argument("--engine-sessions", type=int, nargs="*", default=[1_000, 30_000], help="sessions of a batch")
+    parser.add_argument("--engine-songs", type=int, default=0, help="songs of the catalogue, 1,000 of them changed")
+    parser.add_argument("--engines", default="embedded,spark", help="which to measure")
+
+
+def run(options: argparse.Namespace) -> Iterator[str]:
+    """Measure batches of sessions, each over as many days as a shop of a thousand a day takes, and one of songs."""
+    for sessions in options.engine_sessions:
+        yield _measure(f"a batch of {sessions} sessions", options, partial(land_sessions, sessions))
+    if options.engine_songs:
+        title = f"{CHANGED} changes of {options.engine_songs} songs"
+        yield _measure(title, options, partial(land_songs, options.engine_songs))
+
+
+def _measure(title: str, options: argparse.Namespace, land: Callable[[Platform], tuple[str, ...]]) -> str:
+    taken: dict[str, list[list[Taken]]] = {engine: [] for engine in options.engines.split(",")}
     rows: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         platform = Platform(Path(folder) / "home", DEFTUNES_LOOK_BACK="0", DEFTUNES_API_URL="http://127.0.0.1:9")
-        words = prepare(platform, options)
+        words = land(platform)
         platform.down()
         for _ in range(options.rounds):
-            for engine, measured in seconds.items():
+            for engine, measured in taken.items():
                 with platform.copy() as copied:
-                    taken = [copied.run(stage, *words, DEFTUNES_ENGINE=engine) for stage in STAGES]
-                    measured.append(sum(one.seconds for one in taken))
-                    print(f"{engine}: {describe(taken)}")
+                    measured.append([copied.run(stage, *words, DEFTUNES_ENGINE=engine) for stage in STAGES])
                     if engine not in rows:
                         rows[engine] = copied.rows(Entity(words[0]))
     (first, *others) = rows.values()
-    if any(other != first for other in others):
-        raise SystemExit("the engines have not written the same rows: no ratio")
-    medians = {engine: statistics.median(each) for engine, each in seconds.items()}
-    least = min(medians.values())
-    print(
-        json.dumps(
-            {"rows": len(first), **{name: f"{each:.1f} s, {each / least:.2f} x" for name, each in medians.items()}}
-        )
-    )
-
-
-if __name__ == "__main__":
-    main()
+    return _table(f"{title}, {len(first)} rows", taken, "other rows" if any(other != first for other in others) else "")
