@@ -60,6 +60,7 @@ def run_pipeline(
     Raises:
         DeftunesError: a stage failed; what came before it stands, and running again goes on from there.
     """
+    import_module("deftunes.model.stage").get_ready(resources)
     with aws_failures():
         jobs = [
             Job(entity=entity, window=run_window(resources, entity, asked), options=options or ExtractOptions())

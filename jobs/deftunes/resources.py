@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyspark.sql import SparkSession
 
+    from deftunes.adapters.dbt import Project, Run
+    from deftunes.adapters.dbt_child import DbtChild
     from deftunes.adapters.http import PurchaseApi
     from deftunes.adapters.lake import Lake
     from deftunes.adapters.songs_source import SongsSource
@@ -44,6 +46,7 @@ class Resources:
         self.settings = settings
         # The stage and entity that this process works on, for whoever records how it ended.
         self.at: tuple[str, str] | None = None
+        self._dbt: DbtChild | None = None
 
     def begin(self, stage: str, entity: Entity | None) -> None:
         """Say what this process works on from here on."""
@@ -111,6 +114,17 @@ class Resources:
 
         return SongsSource(_expect(self.settings.songs_dsn, "DEFTUNES_SONGS_DSN").get_secret_value())
 
+    def start_dbt(self, project: "Project") -> None:
+        """Start dbt beside this process, so that it is ready when a build is wanted; once is enough."""
+        from deftunes.adapters.dbt_child import DbtChild
+
+        self._dbt = self._dbt or DbtChild(project)
+
+    @property
+    def run_dbt(self) -> "Run | None":
+        """Where dbt runs; None: in this process."""
+        return self._dbt.run if self._dbt else None
+
     def landings(self, entity: Entity) -> "Landings":
         """The landings of an entity."""
         from deftunes.state.landings import Landings
@@ -170,6 +184,8 @@ class Resources:
             self.spark.stop()
         if "api" in self.__dict__:
             self.api.close()
+        if self._dbt:
+            self._dbt.close()
 
 
 def _expect(value: T | None, variable: str) -> T:

@@ -30,6 +30,7 @@ from support.gold import Gold, actual_gold
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from deftunes.adapters.dbt import Project
     from support.simulator import Simulator
     from support.stack import Stack
 
@@ -42,6 +43,13 @@ Days = tuple[int, int]  # half-open, counted from the opening of the shop
 def interval(days: Days) -> Interval:
     """The interval of these days of the shop."""
     return Interval(OPENING + DAY * days[0], OPENING + DAY * days[1])
+
+
+class _DbtHere(Resources):
+    """A test run has imported dbt already: a process of its own would only have to do so again."""
+
+    def start_dbt(self, project: "Project") -> None:
+        """Not."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Pipeline:
     @contextmanager
     def resources(self) -> Iterator[Resources]:
         """Resources on the test run's Spark session, which outlives it."""
-        resources = Resources(self.settings)
+        resources = _DbtHere(self.settings)
         if self.spark:
             resources.__dict__["spark"] = self.spark
         try:

@@ -1,8 +1,11 @@
-"""dbt, run inside this process: killed with it, and imported once for every chunk of a backfill."""
+"""dbt: what a build is asked for, and what came of it.
+
+By default it runs inside this process, killed with it; `adapters/dbt_child.py` has it in a process that began earlier.
+"""
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,53 +68,74 @@ class Project:
                 digest.update(path.read_bytes())
         return digest.hexdigest()[:16]
 
-    def build(self, environment: Mapping[str, str], *, full_refresh: bool, threads: int = THREADS) -> Built:
+    def build(
+        self, environment: Mapping[str, str], *, full_refresh: bool, threads: int = THREADS, run: "Run | None" = None
+    ) -> Built:
         """`dbt build`: models and data tests in their order; what follows a failed test is left as it is.
 
         Each thread has a connection of its own. Unit tests test the SQL and not the data; the project's own tests run
-        them.
+        them. `run` is where dbt runs, if not here.
         """
         arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", str(threads)]
         arguments += ["--full-refresh"] if full_refresh else []
-        return self._run(arguments, environment)
+        return (run or run_here)(self, arguments, environment)
 
-    def _run(self, arguments: list[str], environment: Mapping[str, str]) -> Built:
+    def invoke(self, arguments: Sequence[str], callbacks: Sequence[Callable[[Any], None]] = ()) -> Any:
+        """What dbt makes of these arguments in this process; it reads the environment.
+
+        A signal ends this process, not only dbt, which cancels its statements first.
+        """
         from dbt.cli.main import dbtRunner
 
-        self.work.mkdir(parents=True, exist_ok=True)
-        # dbt's own log file stays open until the collector finds it, once more with every build of a backfill.
-        with exported(environment), self.log.open("w") as log:
-
-            def keep(event: Any) -> None:  # the protobuf classes carry no types
-                log.write(f"{event.info.ts.ToJsonString()} {_without_rows(event.info.msg)}\n")
-
-            outcome = dbtRunner(callbacks=[keep]).invoke(
-                [
-                    *("--log-level", "none", "--log-level-file", "none"),
-                    *arguments,
-                    *("--project-dir", str(self.folder), "--profiles-dir", str(self.folder), "--target", self.target),
-                    *("--target-path", str(self.work / "target"), "--log-path", str(self.work)),
-                ]
-            )
-        results = getattr(outcome.result, "results", None)
-        if results is None:
-            return Built(0, 0, 0, (), problem=_without_rows(str(outcome.exception or "dbt ended without a result")))
-        kinds = [(result, str(result.node.resource_type), str(result.status)) for result in results]
-        return Built(
-            models=sum(kind == "model" and status in _GOOD for _, kind, status in kinds),
-            tests=sum(kind == "test" and status in _GOOD for _, kind, status in kinds),
-            skipped=sum(status == _SKIPPED for _, _, status in kinds),
-            failed=tuple(
-                Node(
-                    result.node.name,
-                    kind,
-                    " ".join(_without_rows(str(result.message or status)).split()),
-                    Path(result.node.compiled_path) if getattr(result.node, "compiled_path", None) else None,
-                )
-                for result, kind, status in kinds
-                if status not in {*_GOOD, _SKIPPED}
-            ),
+        outcome = dbtRunner(callbacks=list(callbacks)).invoke(
+            [
+                *("--log-level", "none", "--log-level-file", "none"),
+                *arguments,
+                *("--project-dir", str(self.folder), "--profiles-dir", str(self.folder), "--target", self.target),
+                *("--target-path", str(self.work / "target"), "--log-path", str(self.work)),
+            ]
         )
+        if isinstance(outcome.exception, SystemExit | KeyboardInterrupt):
+            raise outcome.exception
+        return outcome
+
+
+Run = Callable[[Project, Sequence[str], Mapping[str, str]], Built]
+
+
+def run_here(project: Project, arguments: Sequence[str], environment: Mapping[str, str]) -> Built:
+    """Run dbt inside this process."""
+    project.work.mkdir(parents=True, exist_ok=True)
+    # dbt's own log file stays open until the collector finds it, once more with every build of a backfill.
+    with exported(environment), project.log.open("w") as log:
+
+        def keep(event: Any) -> None:  # the protobuf classes carry no types
+            log.write(f"{event.info.ts.ToJsonString()} {_without_rows(event.info.msg)}\n")
+
+        outcome = project.invoke(arguments, [keep])
+    return _built(outcome)
+
+
+def _built(outcome: Any) -> Built:
+    results = getattr(outcome.result, "results", None)
+    if results is None:
+        return Built(0, 0, 0, (), problem=_without_rows(str(outcome.exception or "dbt ended without a result")))
+    kinds = [(result, str(result.node.resource_type), str(result.status)) for result in results]
+    return Built(
+        models=sum(kind == "model" and status in _GOOD for _, kind, status in kinds),
+        tests=sum(kind == "test" and status in _GOOD for _, kind, status in kinds),
+        skipped=sum(status == _SKIPPED for _, _, status in kinds),
+        failed=tuple(
+            Node(
+                result.node.name,
+                kind,
+                " ".join(_without_rows(str(result.message or status)).split()),
+                Path(result.node.compiled_path) if getattr(result.node, "compiled_path", None) else None,
+            )
+            for result, kind, status in kinds
+            if status not in {*_GOOD, _SKIPPED}
+        ),
+    )
 
 
 def _without_rows(message: str) -> str:

@@ -7,10 +7,11 @@ again, a member is computed anew, so running twice, or after a kill anywhere, en
 stops before the BI views are refreshed, and the change queue stays, so the next run tests the same days again.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deftunes.adapters.dbt import THREADS, Built, Project
+from deftunes.adapters.dbt import THREADS, Built, Project, Run
 from deftunes.adapters.postgres_errors import is_transient
 from deftunes.adapters.warehouse import Dialect, Warehouse, WarehouseConnection
 from deftunes.adapters.warehouse_failures import explain_words
@@ -47,17 +48,40 @@ class Modelled:
     tests: int
 
 
+def get_ready(resources: Resources) -> None:
+    """Begin what takes long before the stage's turn comes; what is wrong is the stage's to report."""
+    with suppress(DeftunesError):
+        target = _TARGETS[resources.warehouse.dialect]
+        settings = resources.settings
+        resources.start_dbt(Project(settings.dbt_project, settings.home / "dbt", target))
+
+
 def run(resources: Resources, job: Job) -> Modelled:
     """Run the stage."""
     settings = resources.settings
-    return model(resources.warehouse, job.window.interval, project=settings.dbt_project, work=settings.home / "dbt")
+    return model(
+        resources.warehouse,
+        job.window.interval,
+        project=settings.dbt_project,
+        work=settings.home / "dbt",
+        run_dbt=resources.run_dbt,
+    )
 
 
-def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path, everything: bool = False) -> Modelled:
+def model(
+    warehouse: Warehouse,
+    interval: Interval,
+    *,
+    project: Path,
+    work: Path,
+    everything: bool = False,
+    run_dbt: Run | None = None,
+) -> Modelled:
     """Build gold for the interval and all that was loaded since the last build.
 
     `project` is the dbt project's folder, only read; `work` takes dbt's logs and compiled SQL. `everything` computes
-    gold anew as a whole, which happens by itself on first use and when the project's SQL changed.
+    gold anew as a whole, which happens by itself on first use and when the project's SQL changed. `run_dbt` is where
+    dbt runs, if not in this process.
 
     Raises:
         DeftunesError: nothing is loaded yet, a model cannot be built, or a test fails.
@@ -76,6 +100,7 @@ def model(warehouse: Warehouse, interval: Interval, *, project: Path, work: Path
             warehouse.dbt_environment(),
             full_refresh=rebuilt or everything,
             threads=_threads(warehouse.free_connections()),
+            run=run_dbt,
         )
         if not built.succeeded:
             raise _failure(built, interval, dbt.log)

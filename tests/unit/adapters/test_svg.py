@@ -1,6 +1,7 @@
 """The drawing process: answers in order, refuses in words, and ends with whoever opened it."""
 
 import os
+import signal
 from itertools import pairwise
 
 import pytest
@@ -42,12 +43,12 @@ def test_a_drawing_that_is_refused_harms_no_other() -> None:
 def test_an_engine_that_is_gone_is_named_and_leaves_nothing() -> None:
     with Pen() as pen:
         pen.draw(bars("a")).result()
-        process = pen._process
-        process.kill()
+        pid = pen._child.pid
+        os.kill(pid, signal.SIGKILL)
         with pytest.raises(DeftunesError, match=r"the drawing process ended \(exit code -9\)"):
             pen.draw(bars("a")).result()
     with pytest.raises(ProcessLookupError):
-        os.kill(process.pid, 0)
+        os.kill(pid, 0)
 
 
 def test_who_leaves_early_waits_for_nothing() -> None:
@@ -59,4 +60,4 @@ def test_who_leaves_early_waits_for_nothing() -> None:
 
 
 def process_is_gone(pen: Pen) -> bool:
-    return pen._process.poll() is not None
+    return not pen._child.is_alive
