@@ -127,12 +127,13 @@ def fill(dsn: str, warehouse: Warehouse, shop: Shop) -> None:
             cursor.execute(f"vacuum analyze {layout.DATABASE}.{entity}")
 
 
-def sell_another_day(dsn: str, shop: Shop) -> Interval:
-    """Add a day to silver, as a daily `load` does; the day."""
-    first = (shop.next_day.start - FIRST_DAY).days * shop.sessions_a_day // _SESSIONS * _ITEMS
+def sell_another_day(dsn: str, shop: Shop, ahead: int = 0) -> Interval:
+    """Add a day to silver, as a daily `load` does: the one so many days ahead of the next; the day."""
+    begin = shop.next_day.start + timedelta(days=ahead)
+    first = (begin - FIRST_DAY).days * shop.sessions_a_day // _SESSIONS * _ITEMS
     with cursor_of(dsn) as cursor:
         cursor.execute(shop.sales(first, first + shop.sessions_a_day * _ITEMS // _SESSIONS - 1))
-    return shop.next_day
+    return Interval(begin, begin + timedelta(days=1))
 
 
 def build(warehouse: Warehouse, interval: Interval, work: Path) -> dict[str, float]:

@@ -12,6 +12,7 @@
     {%- set date_column = config.get('meta', {}).get('replace_days') -%}
     {%- set differing = target.identifier ~ '_differing' -%}
     {%- set everything = scope()['everything'] -%}
+    {%- set keeps_change = config.get('meta', {}).get('keep_change') and not everything -%}
     drop table if exists {{ differing }};
 
     create temporary table {{ differing }} as
@@ -60,6 +61,9 @@
     union
     select {{ key }} from leaving
     {%- endif %};
+    {%- if keeps_change %}
+    {{ keep_leaving(target, columns, key, differing) }}
+    {%- endif %}
 
     delete from {{ target }}
     where {{ key }} in (select {{ key }} from {{ differing }});
@@ -68,4 +72,7 @@
     select {{ columns }}
     from {{ staged }}
     where {{ key }} in (select {{ key }} from {{ differing }})
+    {%- if keeps_change %};
+    {{ keep_arriving(target, columns, key, differing, staged) }}
+    {%- endif %}
 {%- endmacro %}

@@ -41,7 +41,7 @@ def test_sources_are_the_entities_and_the_notes() -> None:
     assert sources().keys() == {layout.DATABASE, layout.CONTROL_SCHEMA}
     assert set(sources()[layout.DATABASE]) == set(Entity)
     books = {f"{layout.CONTROL_SCHEMA}.{table}" for table in sources()[layout.CONTROL_SCHEMA]}
-    assert books == {bookkeeping.CHANGED, bookkeeping.HELD_BACK, bookkeeping.RUNS}
+    assert books == {bookkeeping.CHANGED, bookkeeping.SHOWN, bookkeeping.HELD_BACK, bookkeeping.RUNS}
 
 
 def test_schemas_are_those_of_the_layout() -> None:

@@ -7,7 +7,7 @@ import yaml
 from deftunes.adapters.dbt import THREADS
 from deftunes.core.settings import REPOSITORY
 
-MACRO = REPOSITORY / "dbt_modeling" / "macros" / "materialized_view.sql"
+MACRO = REPOSITORY / "dbt_modeling" / "macros" / "shown_sales.sql"
 SHARED_BUFFERS = 128  # MB, PostgreSQL's default, which the image keeps
 # Sorts and hash tables that a refresh fills at once: groupings of a grouping, and what they are joined to.
 PLACES = 3

@@ -201,8 +201,8 @@ COLUMNS = {
         "liked_since", "session_start_time", "session_date", "user_agent",
     ),
     "fact_session_day": ("session_date", "items", "sessions"),
-    "sales_per_artist_vw": ("session_year", "artist_id", "artist_name", "currency", "total_sales"),
-    "sales_per_country_vw": ("session_month", "session_year", "country_code", "currency", "total_sales"),
+    "sales_per_artist_vw": ("session_year", "artist_id", "artist_name", "currency", "items", "total_sales"),
+    "sales_per_country_vw": ("session_month", "session_year", "country_code", "currency", "items", "total_sales"),
     "user_activity_vw": (
         "session_month", "session_year", "user_id", "currency", "sessions", "items", "liked_items", "total_sales",
     ),

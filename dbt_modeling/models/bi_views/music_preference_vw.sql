@@ -1,4 +1,10 @@
-{{ config(indexes=[{'columns': ['session_year', 'country_code', 'release_decade', 'currency'], 'unique': true}]) }}
+{{
+    config(
+        indexes=[{'columns': ['session_year', 'country_code', 'release_decade', 'currency'], 'unique': true}],
+        meta={'sums': ['items', 'liked_items', 'total_sales']},
+    )
+}}
+-- depends_on: {{ sales_shown() }}
 
 with
 

@@ -1,4 +1,10 @@
-{{ config(indexes=[{'columns': ['session_year', 'artist_id', 'currency'], 'unique': true}]) }}
+{{
+    config(
+        indexes=[{'columns': ['session_year', 'artist_id', 'currency'], 'unique': true}],
+        meta={'sums': ['items', 'total_sales']},
+    )
+}}
+-- depends_on: {{ sales_shown() }}
 
 with
 
@@ -21,6 +27,7 @@ final as (
         artists.artist_id,
         artists.artist_name,
         sales.currency,
+        count(*) as items,
         sum(sales.price) as total_sales
     from sales
     inner join artists on sales.artist_id = artists.artist_id

@@ -1,4 +1,10 @@
-{{ config(indexes=[{'columns': ['session_year', 'session_month', 'country_code', 'currency'], 'unique': true}]) }}
+{{
+    config(
+        indexes=[{'columns': ['session_year', 'session_month', 'country_code', 'currency'], 'unique': true}],
+        meta={'sums': ['items', 'total_sales']},
+    )
+}}
+-- depends_on: {{ sales_shown() }}
 
 with
 
@@ -21,6 +27,7 @@ final as (
         cast(extract(year from sales.session_date) as integer) as session_year,
         coalesce(users.country_code, 'unknown') as country_code,
         sales.currency,
+        count(*) as items,
         sum(sales.price) as total_sales
     from sales
     inner join users on sales.user_key = users.user_key

@@ -1,4 +1,10 @@
-{{ config(indexes=[{'columns': ['session_date', 'currency'], 'unique': true}]) }}
+{{
+    config(
+        indexes=[{'columns': ['session_date', 'currency'], 'unique': true}],
+        meta={'by_day': 'session_date'},
+    )
+}}
+-- depends_on: {{ sales_shown() }}
 
 with
 
@@ -11,7 +17,7 @@ sales as (
 -- By another name: PostgreSQL writes a CTE that is read twice to disk first.
 history as (
 
-    select * from {{ ref('fact_session') }}
+    select * from {{ earlier_sales(ref('fact_session')) }}
 
 ),
 

@@ -6,9 +6,11 @@
             {'columns': ['session_year', 'session_month', 'user_id', 'currency'], 'unique': true},
             {'columns': ['currency', 'user_id', 'session_year']},
             {'columns': ['currency', 'sessions', 'user_id', 'session_year']},
-        ]
+        ],
+        meta={'sums': ['sessions', 'items', 'liked_items', 'total_sales']},
     )
 }}
+-- depends_on: {{ sales_shown() }}
 
 with
 

@@ -79,7 +79,7 @@ class Child:
         self._process.kill()
 
     def end(self, patience: float = 0) -> None:
-        """End it, at once or in order within so many seconds. Returns when it is gone; nobody may wait for it."""
+        """End it, at once or with so many seconds to do it in order; returns when it is gone. Nobody waits for it."""
         if patience:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):

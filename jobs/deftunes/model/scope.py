@@ -16,6 +16,7 @@ from deftunes.core.interval import Interval, midnight, runs_of
 from deftunes.state import bookkeeping
 
 _GOLD = ("dim_artists", "dim_songs", "dim_users", "fact_session")
+_SHOWN = "sales_shown"  # on PostgreSQL: what the views of sales are brought up to date from
 _SILVER = {entity: f"{layout.DATABASE}.{entity}" for entity in Entity}
 _FACTS = f"{layout.SERVING_SCHEMA}.fact_session"
 # Which dimension holds the members of a key, under which word they are enqueued, and which entity knows them.
@@ -53,11 +54,12 @@ def enqueue_scope(connection: WarehouseConnection, interval: Interval, *, everyt
 
 
 def _gold_is_there(connection: WarehouseConnection) -> bool:
+    tables = (*_GOLD, _SHOWN) if connection.dialect is Dialect.POSTGRES else _GOLD
     rows = connection.run(
-        f"select count(*) from information_schema.tables where table_schema = %s and table_name in {_GOLD}",
+        f"select count(*) from information_schema.tables where table_schema = %s and table_name in {tables}",
         (layout.SERVING_SCHEMA,),
     )
-    return bool(rows[0][0] == len(_GOLD))
+    return bool(rows[0][0] == len(tables))
 
 
 def _enqueue_artists_of_changed_songs(connection: WarehouseConnection) -> None:

@@ -3,6 +3,7 @@
     deftunes_control.loaded    one row per entity, and for the quarantine: the snapshot that the warehouse holds; one
                                row for gold: the digest of the dbt project that built it
     deftunes_control.changed   the change queue: what was loaded, or asked for, and is not modelled yet
+    deftunes_control.shown     which change of the sales each BI view shows; dbt's own, empty on Redshift
     deftunes_control.held_back, deftunes_control.runs   what readers are told of the data's trust (state/trust.py)
 
 `load` enqueues its changes in the transaction that loads them. `model` computes everything pending, and clears the
@@ -20,6 +21,7 @@ from deftunes.core.entities import Entity
 
 LOADED = f"{layout.CONTROL_SCHEMA}.loaded"
 CHANGED = f"{layout.CONTROL_SCHEMA}.changed"
+SHOWN = f"{layout.CONTROL_SCHEMA}.shown"
 HELD_BACK = f"{layout.CONTROL_SCHEMA}.held_back"
 RUNS = f"{layout.CONTROL_SCHEMA}.runs"
 _GOLD = "gold"  # the row beside the entities' that says which dbt project built gold
@@ -29,7 +31,7 @@ EVERYTHING = "*"  # the unit that stands for all of an entity: a first load, or 
 
 # The second number of a two-number advisory lock never meets the one-number lock that connections hold.
 _LOCK_SETUP = "select pg_advisory_xact_lock(hashtext('deftunes_control'), 0)"
-_TABLES = ("loaded", "changed", "held_back", "runs")
+_TABLES = ("loaded", "changed", "shown", "held_back", "runs")
 _LOADED_TABLE = (
     f"create table if not exists {LOADED} (entity varchar(16) not null primary key, snapshot_id bigint, "
     "batch_id varchar(16))"
@@ -39,6 +41,10 @@ _LOADED_TABLE = (
 _CHANGED_TABLE = (
     f"create table if not exists {CHANGED} (entity varchar(16) not null, unit {{unit}} not null, "
     "since timestamp with time zone)"
+)
+_SHOWN_TABLE = (
+    f"create table if not exists {SHOWN} (name text not null primary key, change text not null, previous text, "
+    "definition text)"
 )
 _HELD_BACK_TABLE = (
     f"create table if not exists {HELD_BACK} (file text not null, entity text not null, reason text not null, "
@@ -81,6 +87,7 @@ def create_tables(connection: WarehouseConnection) -> None:
         loaded, changed, *_ = _present(connection)  # again: another process may have made them meanwhile
         connection.run(_LOADED_TABLE)
         connection.run(_CHANGED_TABLE.format(unit=_UNIT[connection.dialect]))
+        connection.run(_SHOWN_TABLE)
         connection.run(_HELD_BACK_TABLE)
         connection.run(_RUNS_TABLE)
         for name in _CHECKPOINTS:

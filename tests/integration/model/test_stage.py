@@ -99,7 +99,7 @@ def test_before_the_first_load_the_error_names_the_command_to_run(stack: "Stack"
 def test_an_empty_silver_gives_an_empty_gold(stack: "Stack", work: Path) -> None:
     pipeline = new_warehouse_pipeline(stack, work)
     pipeline.load()
-    assert pipeline.model(D1, D2).models == 13
+    assert pipeline.model(D1, D2).models == 14
     gold = actual_gold(pipeline.warehouse)
     assert gold.pop("data_as_of_vw") == {(None, 0, 0)}
     assert gold == {key: set() for key in gold}
