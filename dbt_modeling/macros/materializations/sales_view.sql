@@ -146,8 +146,8 @@
 
 
 {#
-    The days of the change, and the first days of its buyers: whose first sale moved, is counted as new on another day.
-    That day is his first one now, or it was: then that sale is still there, and the first of those that did not arrive.
+    The days of the change, and where a buyer's first day is another one now, both days: he is counted as new there. A
+    day of the change is one of the two; the other, if it is none, is the day of his first sale that did not arrive.
 #}
 {% macro update_days(table, query, change, day) %}
     {%- set days = table.identifier ~ '_days' -%}
@@ -155,21 +155,25 @@
     {%- set facts = graph.nodes['model.deftunes.fact_session'].relation_name -%}
     {%- set in_days = day ~ ' in (select day from ' ~ days ~ ')' %}
     create temporary table {{ days }} on commit drop as
-    with buyers as (select distinct user_id from {{ change }})
+    with buyers as (
+        select
+            user_id,
+            min({{ day }}) filter (where side = 'before') as before_it,
+            min({{ day }}) filter (where side = 'after') as after_it
+        from {{ change }}
+        group by user_id
+    )
 
     select {{ day }} as day
     from {{ change }}
     union
-    select first_sale.{{ day }}
-    from buyers
-    cross join lateral ({{ first_sale(facts, 'buyers', day) }}) as first_sale
-    union
-    select first_sale.{{ day }}
+    select kept.{{ day }}
     from buyers
     cross join lateral (
         {{ first_sale(facts, 'buyers', day, 'not exists (select 1 from ' ~ change
             ~ " as arrived where arrived.side = 'after' and arrived.session_id = facts.session_id)") }}
-    ) as first_sale;
+    ) as kept
+    where least(kept.{{ day }}, buyers.before_it) <> least(kept.{{ day }}, buyers.after_it);
 
     analyze {{ days }};
 
