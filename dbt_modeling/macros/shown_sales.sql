@@ -27,7 +27,7 @@
         where any_sale.{{ key }} = members.{{ key }}
         limit 1
     ) as one
-    inner join {{ this }} as held on members.{{ key }} = held.{{ key }}
+    {{ look_up(this, 'held', ['session_id'], 'held.' ~ key ~ ' = members.' ~ key, kind='inner', one_is_enough=false) }}
     where
         members.{{ member[1] }} in ({{ changed_members(*member) }})
         and one.{{ shown_column }} is distinct from members.{{ column }}

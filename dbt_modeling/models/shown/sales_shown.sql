@@ -34,11 +34,15 @@ changed_sessions as (
 
     union
 
-    select sales.session_id
-    from sales
-    inner join (
+    select held.session_id
+    from (
         {{ rekeyed_users() }}
-    ) as rekeyed on sales.user_id = rekeyed.user_id and sales.session_start_time >= rekeyed.since
+    ) as rekeyed
+    {{ look_up(
+        ref('fact_session'), 'held', ['session_id'],
+        'held.user_id = rekeyed.user_id and held.session_start_time >= rekeyed.since', kind='inner',
+        one_is_enough=false
+    ) }}
 
     union
 
