@@ -22,6 +22,7 @@ from deftunes.adapters.songs_identity import identity_of, keeps_xmin, position_o
 from deftunes.adapters.songs_session import TABLE, RefusedByServerError, Session, connect
 from deftunes.core.entities.songs import DECLARATION, UNREADABLE
 from deftunes.core.errors import DeftunesError
+from deftunes.core.progress import begin_count, count
 
 _TEXT = ("text", "varchar", "bpchar", "uuid", "name", "citext")
 # Read as they are; what is not here is read as text.
@@ -161,6 +162,9 @@ class SongsSnapshot:
             hashes += pc.sum(batch.column("key_hash")).as_py() or 0
             return batch.drop_columns(["key_hash"])
 
+        # As the server's statistics have it: good enough to say how long it will take.
+        known = self._session.row(f"select reltuples::bigint as rows from pg_class where oid = '{TABLE}'::regclass")
+        begin_count("rows", max(known["rows"], 0) or None)
         rows = self._write(sql, path, strip)
         return Compared(rows, hashes % _WRAP, rows)
 
@@ -216,6 +220,7 @@ class SongsSnapshot:
             def write(batch: pa.RecordBatch) -> None:
                 nonlocal rows
                 rows += batch.num_rows
+                count(batch.num_rows)
                 writer.write_batch(change(batch) if change else batch)
 
             _write_in_background(reader, write)

@@ -29,6 +29,7 @@ from deftunes.core import layout
 from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.entities import Entity
 from deftunes.core.interval import ONE_DAY, Interval, read_day
+from deftunes.core.progress import begin_count, count
 from deftunes.core.records import UNREADABLE, content_digest
 from deftunes.extract.asked import Asked, EndSeen, requests_for
 from deftunes.extract.landed import Landed, notes_of, refuse_older, refuse_shrunk, units_of
@@ -172,11 +173,16 @@ def _fetch_all(api: PurchaseApi, days: list[date], folder: Path, pool: ThreadPoo
     """All answers, in the order of the dates that they were asked for."""
     folder.mkdir(exist_ok=True)
     jobs = [pool.submit(_fetch, api, asked, days, folder) for asked in requests_for(days)]
+    begin_count("answers", len(jobs))
+    answers: list[_Answer] = []
     try:
-        return [answer for job in jobs for answer in job.result()]
+        for job in jobs:
+            answers += job.result()
+            count(1)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
+    return answers
 
 
 def _fetch(api: PurchaseApi, asked: Asked, days: list[date], folder: Path) -> list[_Answer]:

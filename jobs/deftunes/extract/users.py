@@ -15,6 +15,7 @@ from deftunes.core import layout
 from deftunes.core.clock import MAX_CLOCK_SKEW
 from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
+from deftunes.core.progress import begin_count, count
 from deftunes.extract.landed import Landed, notes_of, refuse_older, refuse_shrunk, units_of
 from deftunes.extract.records import PART, RecordFile, RecordProbe
 from deftunes.job import Job
@@ -51,8 +52,10 @@ def land_users(
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(RecordFile(Path(folder) / PART)) as file,
     ):
+        begin_count("users")
 
         def receive(records: list[bytes]) -> None:
+            count(len(records))
             probe.observe(records)
             for record in records:
                 file.add(record)
