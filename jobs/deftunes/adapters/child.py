@@ -35,7 +35,8 @@ class Child:
 
     def __init__(self, module: str, *, quiet: bool = False) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - a module of this package
-            [sys.executable, "-P", "-m", module, str(os.getpid())],
+            # Killed, it leaves semaphores to Python's tracker of them, which frees them and has no need to say so.
+            [sys.executable, "-P", "-W", "ignore:resource_tracker:UserWarning", "-m", module, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if quiet else None,

@@ -47,6 +47,17 @@ def project(tmp_path: Path) -> Project:
     return Project(folder, tmp_path / "work", "local")
 
 
+def test_a_child_that_was_not_needed_ends_without_a_word(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    child = DbtChild(project)
+    for _ in range(600):
+        if list(project.work.glob("ready/target/*")):
+            break
+        time.sleep(0.1)
+    child.close()
+    time.sleep(1)  # for Python's tracker of semaphores, which ends after it
+    assert capfd.readouterr() == ("", "")
+
+
 def test_builds_end_as_they_do_here(warehouse: Warehouse, project: Project) -> None:
     child = DbtChild(project)
     environment = warehouse.dbt_environment()
