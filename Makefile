@@ -93,7 +93,7 @@ drills: spark ## Every order of intervals, every bad record, every kill -9, two 
 	$(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m drill tests/drills
 
 .PHONY: benchmark
-benchmark: setup $(VENV)/.benchmark ## The platform beside what others would use, in one table: [BENCHMARK="NAME --option ..."]
+benchmark: spark $(VENV)/.benchmark ## The platform beside what others would use, in one table: [BENCHMARK="NAME --option ..."]
 	PYTHONPATH=benchmarks:tests $(BIN)/python benchmarks/suite.py $(BENCHMARK)
 
 .PHONY: world

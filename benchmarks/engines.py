@@ -6,117 +6,23 @@ engines have written the same rows.
 """
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import psutil
+from home import Platform, Taken
 from month import END, START
 
-from deftunes import embedded
-from deftunes.adapters.catalog import open_catalog, silver_table
 from deftunes.core.entities import Entity
 from deftunes.core.services import Service
-from deftunes.core.settings import Settings
 from support.catalogue import Catalogue
 from support.simulator import running_simulator
 
 STAGES = ("transform", "quality", "publish")
 CHANGED = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What one command took."""
-
-    seconds: float
-    mebibytes: int
-    java: bool
-
-
-class Platform:
-    """A DEFTUNES_HOME of its own."""
-
-    def __init__(self, home: Path, **variables: str) -> None:
-        self.home = home
-        self.variables = {**os.environ, **variables, "DEFTUNES_HOME": str(home)}
-
-    def run(self, *words: str, **variables: str) -> Taken:
-        """A command, measured."""
-        begun = time.perf_counter()
-        with subprocess.Popen(
-            [sys.executable, "-m", "deftunes", *words],
-            env={**self.variables, **variables}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        ) as process:  # fmt: skip
-            watch = Watch(process.pid)
-            watch.start()
-            said = process.communicate()[0]
-            seconds = time.perf_counter() - begun
-            watch.join()
-        if process.returncode:
-            raise SystemExit(f"{' '.join(words)} ended with {process.returncode}:\n{said}")
-        return Taken(seconds, watch.peak >> 20, watch.java)
-
-    def rows(self, entity: Entity) -> list[str]:
-        """Silver's rows without what differs from run to run."""
-        settings = embedded.resolve(Settings(home=self.home), {Service.AWS})
-        table = silver_table(open_catalog(settings), entity)
-        assert table
-        rows = table.scan().to_arrow()
-        return sorted(map(repr, zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True)))
-
-    def down(self) -> None:
-        """Stop the services."""
-        embedded.down(Settings(home=self.home))
-
-    @contextmanager
-    def copy(self) -> Iterator["Platform"]:
-        """The same state in another home; the services of this one are down."""
-        with tempfile.TemporaryDirectory() as folder:
-            home = Path(folder) / "home"
-            subprocess.run(["cp", "-a", self.home, home], check=True)  # with its owners: PostgreSQL looks at them
-            other = Platform(home, **{name: self.variables[name] for name in self.variables if name not in os.environ})
-            other.variables["DEFTUNES_HOME"] = str(home)
-            embedded.resolve(Settings(home=home), {Service.AWS})
-            try:
-                yield other
-            finally:
-                other.down()
-
-
-class Watch(threading.Thread):
-    """Looks at a process and its children ten times a second."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__()
-        self._process = psutil.Process(pid)
-        self.peak = 0
-        self.java = False
-
-    def run(self) -> None:
-        """Until the process has ended."""
-        with suppress(psutil.Error):
-            while self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE:
-                self._look()
-                time.sleep(0.1)
-
-    def _look(self) -> None:
-        memory = 0
-        for process in (self._process, *self._process.children(recursive=True)):
-            with suppress(psutil.Error):
-                memory += process.memory_info().rss
-                self.java |= process.name().startswith("java")
-        self.peak = max(self.peak, memory)
 
 
 def land_sessions(sessions: int, platform: Platform) -> tuple[str, ...]:
@@ -136,10 +42,10 @@ def land_sessions(sessions: int, platform: Platform) -> tuple[str, ...]:
 def land_songs(songs: int, platform: Platform) -> tuple[str, ...]:
     """Publish a catalogue and land its changes; returns the words that name them to a stage."""
     words = ("songs", "--start", str(START), "--end", str(END))
-    dsn = embedded.resolve(Settings(home=platform.home), {Service.POSTGRES}).songs_dsn
+    dsn = platform.up(Service.POSTGRES).songs_dsn
     assert dsn
     catalogue = Catalogue(dsn.get_secret_value())
-    catalogue.run("load", "--rows", songs)
+    catalogue.run("load", "--rows", songs, "--replace")
     for stage in ("extract", *STAGES):
         platform.run(stage, *words, DEFTUNES_ENGINE="embedded")
     catalogue.run("mutate", "--seed", 1, "--updates", CHANGED)
@@ -187,7 +93,7 @@ def _measure(title: str, options: argparse.Namespace, land: Callable[[Platform],
         platform.down()
         for _ in range(options.rounds):
             for engine, measured in taken.items():
-                with platform.copy() as copied:
+                with platform.copy(Service.AWS) as copied:
                     measured.append([copied.run(stage, *words, DEFTUNES_ENGINE=engine) for stage in STAGES])
                     if engine not in rows:
                         rows[engine] = copied.rows(Entity(words[0]))
