@@ -7,12 +7,13 @@ Each is a module with `add_options` and `run`; a new one is added to BENCHMARKS.
 
 import argparse
 
+import day
 import engines
 import extract_sessions
 import extract_songs
 from contest import machine
 
-BENCHMARKS = {module.__name__: module for module in (extract_songs, extract_sessions, engines)}
+BENCHMARKS = {module.__name__: module for module in (extract_songs, extract_sessions, engines, day)}
 
 
 def main() -> None:
