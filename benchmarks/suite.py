@@ -11,9 +11,10 @@ import day
 import engines
 import extract_sessions
 import extract_songs
+import growth
 from contest import machine
 
-BENCHMARKS = {module.__name__: module for module in (extract_songs, extract_sessions, engines, day)}
+BENCHMARKS = {module.__name__: module for module in (extract_songs, extract_sessions, engines, day, growth)}
 
 
 def main() -> None:
