@@ -59,7 +59,8 @@ def test_no_secret_is_in_a_definition_or_a_log(platform: Platform, airflow: Airf
     tasks, jobs, events = (json.loads(line) for line in said.splitlines())
     assert {task["family"] for task in tasks} == {shape["family"] for shape in PLATFORM["tasks"].values()}
     assert {job["Name"] for job in jobs} == {shape["name"] for shape in PLATFORM["glue"]["jobs"].values()}
-    assert len(events) >= len(PLATFORM["tasks"])
+    # What Glue runs here logs there.
+    assert len(events) >= len(PLATFORM["tasks"].keys() - PLATFORM["glue"]["jobs"].keys()) > 10
     assert any(event["events"] for event in events)
     assert len(PASSWORDS) > 4
     assert not [word for word in PASSWORDS if word in said]

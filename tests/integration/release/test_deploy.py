@@ -77,10 +77,11 @@ def test_a_wheel_that_is_not_the_pinned_one_stops_the_release(release: Lake, sma
 
 
 def test_glue_runs_the_versions_that_are_tested() -> None:
-    tested, pinned = (
+    both, spark, pinned = (
         {found["name"]: found["version"] for found in PINS.finditer((REPOSITORY / name).read_text("utf-8"))}
-        for name in ("requirements.txt", "terraform/requirements-glue.txt")
+        for name in ("requirements.txt", "requirements-spark.txt", "terraform/requirements-glue.txt")
     )
+    tested = both | spark
     assert len(pinned) > 30
     assert {name: version for name, version in pinned.items() if tested.get(name) != version} == {}
     assert "pyspark" not in pinned  # Glue's own
