@@ -16,23 +16,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.expressions.parser import parse
 from pyiceberg.io.pyarrow import schema_to_pyarrow
-from pyiceberg.partitioning import PartitionField, PartitionSpec
-from pyiceberg.schema import Schema
 from pyiceberg.table import Table
-from pyiceberg.transforms import DayTransform, IdentityTransform
-from pyiceberg.types import (
-    BooleanType,
-    DateType,
-    DecimalType,
-    DoubleType,
-    IcebergType,
-    IntegerType,
-    ListType,
-    LongType,
-    NestedField,
-    StringType,
-    TimestamptzType,
-)
 
 from deftunes.adapters.lake import Lake
 from deftunes.core import layout
@@ -40,30 +24,11 @@ from deftunes.core.entities import Entity
 from deftunes.core.interval import Interval
 from deftunes.state import schema as declared
 from deftunes.state.manifest import Manifest, write_manifest
+from deftunes.state.tables import iceberg_schema, partition_spec
 from support.ids import artist_id, session_id, track_id, user_id
 
 Record = dict[str, Any]
 T0 = datetime(2025, 1, 1, tzinfo=UTC)
-_PLAIN: dict[str, IcebergType] = {
-    "bigint": LongType(),
-    "array<string>": ListType(100, StringType(), element_required=False),
-    "boolean": BooleanType(),
-    "date": DateType(),
-    "double": DoubleType(),
-    "int": IntegerType(),
-    "string": StringType(),
-    "timestamp": TimestamptzType(),
-}
-
-
-def iceberg_schema(table: declared.SilverTable) -> Schema:
-    """The declared columns as an Iceberg schema."""
-    return Schema(
-        *(
-            NestedField(number, column.name, _type(column.type), required=column.required)
-            for number, column in enumerate(table.columns, 1)
-        )
-    )
 
 
 def song_row(number: int, **overrides: object) -> Record:
@@ -144,32 +109,19 @@ class Silver:
 
     def table(self, entity: Entity) -> Table:
         """The table, made if it is missing."""
-        schema = iceberg_schema(declared.TABLES[entity])
-        spec = PartitionSpec()
-        if entity is Entity.SESSIONS:
-            source = schema.find_field("session_start_time").field_id
-            spec = PartitionSpec(PartitionField(source, 1000, DayTransform(), "session_start_time_day"))
-        return self.catalog.create_table_if_not_exists(
-            (layout.DATABASE, entity),
-            schema,
-            location=self.lake.uri(f"{layout.WAREHOUSE_PREFIX}/{entity}"),
-            partition_spec=spec,
-            properties={"format-version": "2"},
-        )
+        return self._made(declared.TABLES[entity])
 
     def quarantine(self) -> Table:
         """The quarantine, made if it is missing."""
-        schema = iceberg_schema(declared.QUARANTINE)
+        return self._made(declared.QUARANTINE)
+
+    def _made(self, table: declared.SilverTable) -> Table:
+        schema = iceberg_schema(table)
         return self.catalog.create_table_if_not_exists(
-            (layout.DATABASE, layout.QUARANTINE),
+            (layout.DATABASE, table.name),
             schema,
-            location=self.lake.uri(f"{layout.WAREHOUSE_PREFIX}/{layout.QUARANTINE}"),
-            partition_spec=PartitionSpec(
-                *(
-                    PartitionField(schema.find_field(name).field_id, 1000 + number, IdentityTransform(), name)
-                    for number, name in enumerate(declared.QUARANTINE.partitioned_by)
-                )
-            ),
+            location=self.lake.uri(f"{layout.WAREHOUSE_PREFIX}/{table.name}"),
+            partition_spec=partition_spec(table, schema),
             properties={"format-version": "2"},
         )
 
@@ -272,10 +224,3 @@ def _day(row: Record) -> date:
 
 def _literals(values: Iterable[str]) -> str:
     return ", ".join(f"'{value}'" for value in sorted(values))
-
-
-def _type(name: str) -> IcebergType:
-    if name.startswith("decimal("):
-        precision, scale = name.removeprefix("decimal(").removesuffix(")").split(",")
-        return DecimalType(int(precision), int(scale))
-    return _PLAIN[name]
