@@ -19,17 +19,16 @@ from contest import HERE, PEERS
 from home import CommandError, Platform, Taken, measure
 from month import START
 from psycopg2.extensions import parse_dsn
+from shop import publish_songs
 
 from deftunes.core.layout import SERVING_SCHEMA
 from deftunes.core.services import Service
-from support.catalogue import Catalogue
 from support.simulator import running_simulator
 
 SONGS = 10_000
 SESSIONS = 1_000
 USERS = 200
 _PEER = HERE / "contenders" / "dlt_dbt" / "pipeline.py"
-_STAGES = ("extract", "transform", "quality", "publish")
 
 # Items and revenue of each currency.
 Sales = Mapping[str, tuple[int, Decimal]]
@@ -60,7 +59,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
     """Measure a run over each number of days."""
     with TemporaryDirectory() as folder:
         platform = Platform(Path(folder) / "home", DEFTUNES_API_URL="http://127.0.0.1:9")
-        publish_songs(platform, START)
+        publish_songs(platform, SONGS)
         platform.down()
         for days in options.days:
             end = START + timedelta(days=days)
@@ -74,15 +73,6 @@ def run(options: argparse.Namespace) -> Iterator[str]:
                 compete(lines, options.rounds, platform)
             what = "one day" if days == 1 else f"{days} days"
             yield table(f"run api: {what}, {SESSIONS * days} sessions, {USERS} users, from nothing to gold", lines)
-
-
-def publish_songs(platform: Platform, day: date) -> None:
-    """A catalogue, in silver."""
-    dsn = platform.up(Service.POSTGRES).songs_dsn
-    assert dsn
-    Catalogue(dsn.get_secret_value()).run("load", "--rows", SONGS, "--replace")
-    for stage in _STAGES:
-        platform.run(stage, "songs", "--start", str(day), "--end", str(day + timedelta(days=1)))
 
 
 def compete(lines: Sequence[Line], rounds: int, platform: Platform) -> None:

@@ -14,12 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from home import Platform, Taken
-from month import END, START
+from month import START
+from shop import IN_MONTH, open_shop, publish_songs
 
 from deftunes.core.entities import Entity
 from deftunes.core.services import Service
-from support.catalogue import Catalogue
-from support.simulator import running_simulator
 
 STAGES = ("transform", "quality", "publish")
 CHANGED = 1_000
@@ -29,25 +28,15 @@ def land_sessions(sessions: int, platform: Platform) -> tuple[str, ...]:
     """Land them; returns the words that name them to a stage."""
     days = max(1, min(31, sessions // 1_000))
     words = ("sessions", "--start", str(START), "--end", str(START + timedelta(days=days)))
-    with running_simulator(
-        users=max(100, sessions // 50),
-        sessions_per_day=sessions // days,
-        start="2025-12-01",
-        clock="2026-03-01T00:00:00",
-    ) as simulator:
+    with open_shop(sessions, days) as simulator:
         platform.run("extract", *words, DEFTUNES_API_URL=simulator.url)
     return words
 
 
 def land_songs(songs: int, platform: Platform) -> tuple[str, ...]:
     """Publish a catalogue and land its changes; returns the words that name them to a stage."""
-    words = ("songs", "--start", str(START), "--end", str(END))
-    dsn = platform.up(Service.POSTGRES).songs_dsn
-    assert dsn
-    catalogue = Catalogue(dsn.get_secret_value())
-    catalogue.run("load", "--rows", songs, "--replace")
-    for stage in ("extract", *STAGES):
-        platform.run(stage, *words, DEFTUNES_ENGINE="embedded")
+    words = ("songs", *IN_MONTH)
+    catalogue = publish_songs(platform, songs)
     catalogue.run("mutate", "--seed", 1, "--updates", CHANGED)
     platform.run("extract", *words)
     return words

@@ -16,9 +16,9 @@ from typing import Any
 
 from contest import Tool, compete, python, table, written
 from month import END, START
+from shop import open_shop
 
 from deftunes.core.interval import Interval, read_instant
-from support.simulator import running_simulator
 
 MONTH = Interval(START, END)
 BURST: tuple[Mapping[str, object], ...] = (
@@ -58,13 +58,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 @contextmanager
 def _simulator(sessions: int, faults: Sequence[Mapping[str, object]]) -> Iterator[str]:
     """A simulator that sells this many sessions in the month."""
-    days = (MONTH.end - MONTH.start).days
-    with running_simulator(
-        users=max(100, sessions // 50),
-        sessions_per_day=sessions // days,
-        start="2025-12-01",
-        clock="2026-03-01T00:00:00",
-    ) as simulator:
+    with open_shop(sessions, (MONTH.end - MONTH.start).days) as simulator:
         simulator.faults(*faults)
         yield simulator.url
 

@@ -13,9 +13,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from day import SESSIONS, USERS, publish_songs, sales_in
+from day import SESSIONS, SONGS, USERS, sales_in
 from home import Platform, Taken
 from month import START
+from shop import publish_songs
 
 from deftunes.core.layout import SERVING_SCHEMA
 from deftunes.core.services import Service
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> Iterator[str]:
 def _season(days: int) -> str:
     end = START + timedelta(days=days)
     with _platform() as platform, _shop(SESSIONS, START, end) as shop:
-        publish_songs(platform, START)
+        publish_songs(platform, SONGS)
         taken = [
             _run(platform, shop, day, day + _ONE_DAY)
             for day in (START + timedelta(days=ahead) for ahead in range(days))
@@ -69,7 +70,7 @@ def _more(items: int, rounds: int) -> str:
         _shop(SESSIONS, _OPENED, end) as shop,
     ):
         for platform in (small, large):
-            publish_songs(platform, START)
+            publish_songs(platform, SONGS)
         _run(small, shop, history_end - _ONE_DAY, history_end)
         with _shop(sessions, _OPENED, end) as big:
             _run(large, big, START, history_end)
